@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network takes: memories of the gateware core as rows of bits, and bytes of the generated C. An account before any tool runs.
+
+Knows sizes only. Plain packing is counted as ``hdl/pack.py`` stores it, but for holes that several axons of one source may leave in the axon
+table; shared packing is an estimate, for the packer weighs more forms. Class scores lie in registers. What synthesis made of all this is in
+the files that ``ormia build`` writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .network import Network, Readout, Reset
+from .validation import gather_bounds
+
+__all__ = ["Footprint", "Memory", "block_rams", "core_memories", "footprint"]
+
+BLOCK_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))  # of an iCE40 block RAM: Lattice FPGA-TN-02002, table of EBR configurations
+PART_BITS = 40  # what one more row of the axon table costs, as in hdl/pack.py
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory of the core.
+
+    Attributes
+    ----------
+    name : str
+        What it holds.
+    rows, bits : int
+        Its depth and width; a width of 0 needs no memory.
+    """
+
+    name: str
+    rows: int
+    bits: int
+
+    @property
+    def size(self) -> int:
+        """Bits in all."""
+        return self.rows * self.bits
+
+    @property
+    def block_rams(self) -> int:
+        """Block RAMs of 4096 bits, in the best of their shapes.
+
+        Examples
+        --------
+        >>> Memory("words", 257, 16).block_rams, Memory("weights", 19456, 4).block_rams, Memory("none", 172, 0).block_rams
+        (2, 19, 0)
+        """
+        return min(-(-self.rows // rows) * -(-self.bits // bits) for rows, bits in BLOCK_SHAPES)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes of a network on every kind of target.
+
+    Attributes
+    ----------
+    plain, shared : list of Memory
+        Memories of the core in both packings.
+    flash_bytes, ram_bytes : int
+        Constant tables and state struct of the generated C, without code; with a front end of kind fft, where there is one.
+    """
+
+    plain: list[Memory]
+    shared: list[Memory]
+    flash_bytes: int
+    ram_bytes: int
+
+    @property
+    def packing(self) -> str:
+        """The packing that takes fewer block RAMs."""
+        return "shared" if block_rams(self.shared) < block_rams(self.plain) else "plain"
+
+    @property
+    def block_rams(self) -> int:
+        """Block RAMs of the better packing."""
+        return min(block_rams(self.plain), block_rams(self.shared))
+
+
+def block_rams(memories: list[Memory]) -> int:
+    """Block RAMs that memories surely take: one that fits a single block may become logic."""
+    return sum(memory.block_rams for memory in memories if memory.block_rams > 1)
+
+
+def footprint(net: Network) -> Footprint:
+    """Sizes of ``net``. Raises ``TargetError`` where no C can be generated for it at all."""
+    from .ccode.layout import lay_out
+
+    layout = lay_out(net)
+    return Footprint(core_memories(net), core_memories(net, shared=True), layout.flash_bytes, layout.state_bytes)
+
+
+def core_memories(net: Network, *, shared: bool = False) -> list[Memory]:
+    """Memories of the core.
+
+    Parameters
+    ----------
+    net : Network
+        Any network.
+    shared : bool
+        Weights alone and target offsets in a pool that axons share, in place of (target, weight) words.
+    """
+    formats, neurons = net.formats, net.n_neurons
+    neuron_bits = _index_bits(neurons)
+    synapses = _shared_synapses(net, neuron_bits) if shared else _plain_synapses(net, neuron_bits)
+    lo, hi = gather_bounds(net)
+    gathered = max(int(hi.max()).bit_length(), (~int(lo.min())).bit_length()) + 1
+    planes = (net.n_compartments - 1 << neuron_bits) + neurons
+    firing = net.kind_firing[net.neuron_kind]
+    subtracts = firing & (net.kind_reset[net.neuron_kind] == Reset.SUBTRACT)
+    parameters = [net.threshold[firing], net.bias, net.initial_membrane, np.unique(net.neuron_kind, return_inverse=True)[1]]
+    if np.any((net.reset_by != net.threshold) & subtracts):
+        parameters.append(net.reset_by[subtracts])
+    sources = _live_sources(net)
+    events = _power_of_two(max(2, (net.max_delay + 1) * max(1, sources) if net.max_delay else sources - net.n_inputs))
+    first_rows = [Memory("first events", _power_of_two(net.max_delay + 1), _index_bits(events))] if net.max_delay else []
+    longest_hold = int((net.kind_refractory * net.kind_firing)[np.unique(net.neuron_kind)].max(initial=0))
+    payload = formats.payload_bits if formats.payload_bits > 1 else 0
+    return [
+        *synapses,
+        Memory("event queue", events, _index_bits(sources) + payload),
+        *first_rows,
+        Memory("accumulators", planes, gathered),
+        Memory("currents", planes, formats.current_bits if np.any(net.kind_current_decay[np.unique(net.neuron_kind)]) else 0),
+        Memory("membranes", neurons, formats.membrane_bits + longest_hold.bit_length() + (net.readout == Readout.SPIKES)),
+        Memory("neuron parameters", neurons, sum(map(_column_bits, parameters))),
+    ]
+
+
+def _plain_synapses(net: Network, neuron_bits: int) -> list[Memory]:
+    counts = np.diff(net.synapse_start)
+    columns = [counts, net.synapse_start[:-1], net.axon_shift, net.axon_compartment]
+    rows, chained = _axon_rows(net)
+    return [
+        Memory("axon table", rows, sum(map(_column_bits, columns)) + chained),
+        Memory("targets", max(1, net.n_synapses), neuron_bits),
+        Memory("weights", max(1, net.n_synapses), net.formats.weight_bits),
+    ]
+
+
+def _shared_synapses(net: Network, neuron_bits: int) -> list[Memory]:
+    """Lists cut at the borders of motif arrays; equal sequences of distances between targets are stored once."""
+    cuts = sorted({edge for hint in net.motifs for edge in (hint.base, hint.base + hint.size * hint.count)})
+    pieces = [piece for axon in range(net.n_axons) for piece in _pieces(net.synapses(axon)[0], cuts)]
+    shapes = [tuple(np.diff(piece).tolist()) for piece in pieces]
+    # a piece may also be stored as the whole run it spans, zero weights included: its distances are all 1, a list that is there once
+    longest_run, weights, pool = 0, 0, {}
+    uses = {shape: shapes.count(shape) for shape in set(shapes)}
+    width = net.formats.weight_bits
+    for piece, shape in zip(pieces, shapes, strict=True):
+        span = int(piece[-1] - piece[0]) + 1
+        if width * span <= len(piece) * (width + neuron_bits / uses[shape]):
+            longest_run, weights = max(longest_run, span), weights + span
+        else:
+            pool[shape], weights = len(piece), weights + len(piece)
+    slots = longest_run + sum(pool.values())
+    rows, _ = _axon_rows(net)
+    rows += len(pieces) - int(np.count_nonzero(np.diff(net.synapse_start)))
+    longest = max([longest_run, *pool.values()], default=0)
+    columns = [net.axon_shift, net.axon_compartment]
+    entry = _index_bits(longest + 1) + _index_bits(slots) + _index_bits(weights) + neuron_bits + 1 + sum(map(_column_bits, columns))
+    return [Memory("axon table", rows, entry), Memory("targets", slots, neuron_bits), Memory("weights", weights, width)]
+
+
+def _pieces(targets: np.ndarray, cuts: list[int]) -> list[np.ndarray]:
+    return [piece for piece in np.split(targets, np.searchsorted(targets, cuts)) if len(piece)]
+
+
+def _axon_rows(net: Network) -> tuple[int, bool]:
+    """Rows of the axon table and whether some source has several axons of one delay, which chains rows."""
+    places = np.stack([net.axon_delay.astype(np.int64), net.axon_source.astype(np.int64)])
+    planes = max(1, len(np.unique(net.axon_delay)))
+    sources = _live_sources(net)
+    several = net.n_axons - np.unique(places, axis=1).shape[1]
+    return (planes - 1 << _index_bits(sources)) + sources + several, several > 0
+
+
+def _live_sources(net: Network) -> int:
+    """Sources up to the last that has an axon, all input channels among them."""
+    return max(net.n_inputs, int(net.axon_source.max(initial=-1)) + 1)
+
+
+def _column_bits(values: np.ndarray) -> int:
+    """Width of a stored column; 0 where it is constant, for then it is logic."""
+    if len(values) == 0 or values.min() == values.max():
+        return 0
+    lo, hi = int(values.min()), int(values.max())
+    return hi.bit_length() if lo >= 0 else max(hi.bit_length(), (~lo).bit_length()) + 1
+
+
+def _index_bits(count: int) -> int:
+    return max(1, (count - 1).bit_length()) if count else 1
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from build import axon, network, neuron
+from networks import Seeded, random_network
+from ormia.edge.ccode.layout import lay_out
+from ormia.edge.ccode.packing import pack
+from ormia.edge.ccode.tables import column, narrowest, table
+from ormia.edge.errors import TargetError
+from ormia.edge.network import Reset
+
+
+def read(column, index):
+    return column.constant if column.constant is not None else column.table.values[index]
+
+
+def unpack(packing):
+    """Per packed axon: the (target, weight) pairs that the tables say, padding included."""
+    tables = {t.name: t.values for t in packing.tables}
+    per = packing.synapses_per_group
+    found = []
+    for a in range(packing.n_axons):
+        groups = range(tables["synapse_start"][a], tables["synapse_start"][a + 1])
+        if packing.shared:
+            begin, pool, first = tables["list_start"][a] * per, tables["target_offset"], read(packing.first, a)
+        else:
+            begin, pool, first = tables["synapse_start"][a] * per, tables["synapse_target"], 0
+        targets = [first + pool[begin + i] for i in range(len(groups) * per)]
+        weights = []
+        for group in groups:
+            if packing.weight_bits == 0:
+                weights.append(read(packing.weight, a))
+            elif packing.weight_bits == 8:
+                weights.append(tables["synapse_weight"][group])
+            else:
+                sign = 1 << (packing.weight_bits - 1)
+                for i in range(per):
+                    field = tables["synapse_weight"][group] >> (i * packing.weight_bits) & (2 * sign - 1)
+                    weights.append((field ^ sign) - sign)
+        found.append(list(zip(targets, weights, strict=True)))
+    return found
+
+
+def assert_packs(net):
+    packing = pack(net)
+    assert sorted(packing.order) == list(range(net.n_axons))
+    for position, (axon_number, pairs) in enumerate(zip(packing.order, unpack(packing), strict=True)):
+        expected = list(zip(*(part.tolist() for part in net.synapses(axon_number)), strict=True))
+        assert [pair for pair in pairs if pair[1] != 0] == expected if packing.weight_bits else pairs == expected
+        assert packing.counted.values[position] == len(expected)
+        if expected:
+            assert read(packing.gain, position) == 1 << int(net.axon_shift[axon_number])
+            assert packing.compartments[read(packing.compartment, position)] == net.axon_compartment[axon_number]
+    return packing
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_tables_hold_exactly_the_synapses_of_a_random_network(seed):
+    assert_packs(random_network(Seeded(np.random.default_rng(seed)), max_neurons=20))
+
+
+@pytest.mark.parametrize(("weights", "bits"), [([-2, 1, 1], 2), ([-8, 7, 3], 4), ([-3, 1, 1], 4), ([-9, 7, 1], 8), ([127, -128, 1], 8), ([5, 5, 5], 0)])
+def test_weights_take_the_narrowest_packing_that_holds_them(weights, bits):
+    net = network([neuron() for _ in range(3)], [axon(0, dict(enumerate(weights)))])
+    assert assert_packs(net).weight_bits == bits
+
+
+def test_an_axon_whose_weights_are_all_equal_stores_one():
+    net = network([neuron() for _ in range(6)], [axon(0, dict.fromkeys(range(6), -7)), axon(1, dict.fromkeys(range(3), 5))], n_inputs=2)
+    packing = assert_packs(net)
+    assert packing.weight_bits == 0
+    assert packing.weight.table is not None
+    assert packing.weight.table.values == (-7, 5)
+
+
+def test_equal_lists_of_a_motif_array_are_stored_once():
+    size, count, rng = 8, 10, np.random.default_rng(3)
+    links = {j: sorted(rng.permutation(size)[:6].tolist()) for j in range(size)}
+    axons = [axon(n, {n // size * size + i: int(rng.integers(1, 8)) for i in links[n % size]}) for n in range(size * count)]
+    net = network([neuron() for _ in range(size * count)], axons, n_inputs=size * count)
+    packing = assert_packs(net)
+    assert packing.shared
+    sizes = {t.name: len(t.values) for t in packing.tables}
+    assert sizes["target_offset"] <= size * 6
+
+
+def test_lists_without_a_twin_stay_as_they_are():
+    rng = np.random.default_rng(4)
+    axons = [axon(c, {int(t): 1 + c % 3 for t in np.sort(rng.permutation(40)[:20])}) for c in range(9)]
+    assert not assert_packs(network([neuron() for _ in range(40)], axons, n_inputs=9)).shared
+
+
+def test_what_a_network_does_not_use_takes_no_state_and_no_table():
+    names = {field.name for field in lay_out(network([neuron()], [axon(0, {0: 1})])).fields}
+    assert names == {"magic", "timestep", "membrane", "score", "drive", "n_fired", "fired", "reserved"} - ({"reserved"} - names)
+    tables = {t.name for t in lay_out(network([neuron()], [axon(0, {0: 1})])).tables}
+    assert tables == {"synapse_start", "synapse_target"} | (tables & {"axon_start"})
+
+
+def test_a_compartment_without_memory_stores_no_current():
+    kept = lay_out(network([neuron(current_decay=(0, 9))], [axon(0, {0: 1}), axon(0, {0: 2}, compartment=1)]))
+    assert [c.slot for c in kept.compartments] == [None, 0]
+
+
+def test_a_compartment_that_no_synapse_reaches_is_left_out():
+    layout = lay_out(network([neuron(current_decay=(7, 8, 9))], [axon(0, {0: 1}, compartment=2)]))
+    assert layout.packing.compartments == (2,)
+
+
+def test_thresholds_take_two_bytes_at_16_bits_and_a_silent_neuron_cannot_reach_its_own():
+    layout = lay_out(network([neuron(32767), neuron(0, firing=False)], [axon(0, {0: 1})]))
+    assert layout.threshold.table is not None
+    assert layout.threshold.table.ctype == "uint16_t"
+    assert layout.threshold.table.values == (32767, 32768)
+
+
+def test_the_refractory_period_of_a_silent_kind_is_not_stored():
+    layout = lay_out(network([neuron(), neuron(0, firing=False, refractory=9)]))
+    assert "refractory" not in {field.name for field in layout.fields}
+
+
+def test_a_reset_that_takes_off_the_threshold_stores_nothing_more():
+    net = network([neuron(5, reset=Reset.SUBTRACT), neuron(6, reset=Reset.SUBTRACT)])
+    assert lay_out(net).reset_by_threshold
+    assert "neuron_reset_by" not in {t.name for t in lay_out(net).tables}
+
+
+def test_sizes_of_fields_are_a_multiple_of_eight_without_gaps():
+    for seed in range(30):
+        layout = lay_out(random_network(Seeded(np.random.default_rng(seed))))
+        at = 0
+        for field in layout.fields:
+            element = {"u": 4, "i": 4}[field.ctype[0]] if "32" in field.ctype else 2 if "16" in field.ctype else 1
+            assert at % element == 0
+            at += field.n_bytes
+        assert at == layout.state_bytes
+        assert at % 8 == 0
+
+
+def test_more_inputs_than_a_channel_number_can_name_are_refused():
+    with pytest.raises(TargetError, match="at most 65535 input channels, not 65536"):
+        lay_out(network([neuron()], n_inputs=65536))
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "ctype"),
+    [(0, 255, "uint8_t"), (-128, 127, "int8_t"), (0, 65535, "uint16_t"), (-1, 128, "int16_t"), (0, 65536, "uint32_t"), (-32769, 0, "int32_t")],
+)
+def test_the_narrowest_type_that_holds_the_numbers_is_taken(lo, hi, ctype):
+    assert narrowest(lo, hi) == ctype
+
+
+def test_a_column_is_a_number_a_ramp_or_a_table():
+    assert column("a", [3, 3], "i", "").expression == "3"
+    assert column("a", [-3], "i", "").expression == "(-3)"
+    assert column("a", [4, 5, 6], "i", "", ramp=True).expression == "(4u + i)"
+    assert column("a", [0, 1], "i", "", ramp=True).expression == "i"
+    assert column("a", [4, 5], "i", "").expression == "a[i]"
+
+
+def test_numbers_in_arithmetic_stay_signed_when_they_need_32_bits():
+    wide = column("a", [70000, 3], "i", "").table
+    assert wide is not None
+    assert wide.ctype == "int32_t"
+    assert table("a", [70000], "").ctype == "uint32_t"

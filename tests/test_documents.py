@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents say can be typed can be typed, and what they link to is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")])
+TYPED = re.compile(r"(?:^    |\| |`)(ormia [a-z][^`#\n]*)", re.MULTILINE)
+
+
+def commands(document: Path) -> list[str]:
+    """Everything in a document that begins with ``ormia`` and a word: in a code block, behind a pipe or between backquotes."""
+    return [found.strip() for found in TYPED.findall(document.read_text(encoding="utf-8"))]
+
+
+def options_of(words: list[str]) -> set[str]:
+    """Options that the command of these words takes. Raises ``KeyError`` where there is none."""
+    group, name = ("ormia.emitters", words[2]) if words[1] == "emit" and len(words) > 2 else ("ormia.commands", words[1])
+    entry = {entry.name: entry for entry in entry_points(group=group)}[name]
+    app = typer.Typer(add_completion=False)
+    app.command()(entry.load())
+    return {option for parameter in get_command(app).params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def faults(document: Path) -> list[str]:
+    found = []
+    for line in commands(document):
+        words = shlex.split(line.split(" | ")[0])
+        if words == ["ormia", "emit"]:
+            continue
+        try:
+            options = options_of(words)
+        except KeyError:
+            found.append(f"{line}: no such command")
+            continue
+        found += [f"{line}: no option {word}" for word in words if word.startswith("--") and word.split("=")[0] not in options]
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_in_a_document_exists_with_its_options(document):
+    assert faults(document) == []
+
+
+def test_the_readme_shows_every_command():
+    shown = {line.split()[1] for line in commands(ROOT / "README.md")}
+    assert {entry.name for entry in entry_points(group="ormia.commands")} - shown == {"export"}
+
+
+def test_a_wrong_command_would_be_noticed(tmp_path):
+    (tmp_path / "a.md").write_text("`ormia sing`\n\n    ormia eval a --loud  # x\n    cat | ormia run a - --stream\n")
+    assert faults(tmp_path / "a.md") == ["ormia sing: no such command", "ormia eval a --loud: no option --loud"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(document):
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if link and not (document.parent / link).exists()] == []
