@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Audio files to the one form everything downstream reads: 16 kHz, mono, int16.
+
+Data in: any file libsndfile opens, whatever its rate, width and channel count. Data out: int16 arrays. This file knows nothing of
+words, speakers or corpora. A file that cannot be trusted is refused with one sentence; none is repaired silently.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from math import gcd
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from ..edge.errors import DataError
+
+__all__ = ["MAX_SECONDS", "MIN_RATE", "SAMPLE_RATE", "fit_length", "frame_powers", "read_audio", "resample", "speech_power", "to_int16"]
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every clip."""
+MAX_SECONDS = 60.0
+"""Longest recording of a word; longer files are refused, not loaded."""
+MIN_RATE = 4_000
+"""Lowest sample rate (Hz) worth converting: below it no speech sound survives."""
+FRAME = 320
+"""Samples of one power frame, 20 ms."""
+
+_TRUNCATED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's own words about a WAV that ends early
+_STREAMED = 0x7FFFF000  # writers that cannot seek declare sizes from here up, and mean "until the end"
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Round to int16.
+
+    Parameters
+    ----------
+    samples : floating [...]
+        In units of one int16 step, finite.
+
+    Returns
+    -------
+    int16 [...]
+        Nearest integer, ties to even, saturated to -32768..32767.
+
+    Examples
+    --------
+    >>> to_int16(np.array([0.5, 1.5, -40000.0]))
+    array([     0,      2, -32768], dtype=int16)
+    """
+    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+
+
+def resample(samples: np.ndarray, rate: int, to_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Change the sample rate with a linear-phase low-pass (scipy's polyphase filter, Kaiser window).
+
+    Parameters
+    ----------
+    samples : float64 [n_samples]
+    rate, to_rate : int, Hz
+
+    Returns
+    -------
+    float64 [ceil(n_samples * to_rate / rate)]
+    """
+    if rate == to_rate:
+        return samples
+    from scipy.signal import resample_poly
+
+    divisor = gcd(rate, to_rate)
+    up, down = to_rate // divisor, rate // divisor
+    return resample_poly(samples, up, down, window=_low_pass(up, down))
+
+
+@lru_cache(maxsize=8)
+def _low_pass(up: int, down: int) -> np.ndarray:
+    """The filter scipy would design anew for every call."""
+    from scipy.signal import firwin
+
+    slowest = max(up, down)
+    return firwin(20 * slowest + 1, 1.0 / slowest, window=("kaiser", 5.0))
+
+
+def read_audio(path: str | Path, *, max_seconds: float = MAX_SECONDS, first_seconds: float | None = None) -> np.ndarray:
+    """Read a recording as 16 kHz mono int16.
+
+    A 16-bit PCM mono file at 16 kHz comes back bit for bit. Channels are averaged, other rates resampled, other widths rounded, once.
+
+    Parameters
+    ----------
+    path : path of the file
+    max_seconds : float
+        A longer file is refused by its header, before any sample is read.
+    first_seconds : float, optional
+        Read only this much from the start and refuse no length (background noise may run for hours).
+
+    Returns
+    -------
+    int16 [n_samples], n_samples >= 1
+
+    Raises
+    ------
+    DataError
+        The file is missing, unreadable, empty, no audio, truncated, holds NaN or infinity, or is too long: one sentence with the path.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise DataError(f"an audio file must not be empty: {path} holds 0 bytes; record it again or delete it")
+    except OSError as error:
+        raise DataError(f"an audio file must be readable: {path} is not ({error.strerror}); correct its path or its permissions") from None
+    try:
+        with sf.SoundFile(path) as file:
+            return _read_open(file, path, max_seconds, first_seconds)
+    except (sf.LibsndfileError, RuntimeError) as error:
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise DataError(
+            f"an audio file must be whole and of a kind libsndfile reads (WAV, FLAC, OGG): {path} is not ({reason}); convert it, fetch it again or delete it"
+        ) from None
+
+
+def _read_open(file: sf.SoundFile, path: Path, max_seconds: float, first_seconds: float | None) -> np.ndarray:
+    rate, frames = file.samplerate, file.frames
+    if rate < MIN_RATE:
+        raise DataError(f"an audio file must have a sample rate of at least {MIN_RATE} Hz, not {rate} Hz: {path}; correct its header or delete it")
+    if frames < 1:
+        raise DataError(f"an audio file must hold samples: {path} holds none; record it again or delete it")
+    if found := _TRUNCATED.search(file.extra_info):
+        declared, present = int(found[1]), int(found[2])
+        if present < declared < _STREAMED:
+            raise DataError(f"an audio file must be whole: {path} declares {declared} bytes of samples and holds {present}; fetch it again or delete it")
+    if first_seconds is not None:
+        frames = min(frames, int(first_seconds * rate))
+    elif frames > max_seconds * rate:
+        raise DataError(f"a recording of a word must last at most {max_seconds:g} s, not {frames / rate:.0f} s: {path}; cut it into clips or delete it")
+    is_exact = file.subtype == "PCM_16" and rate == SAMPLE_RATE and file.channels == 1
+    samples = file.read(frames, dtype="int16" if is_exact else "float64", always_2d=False)
+    if len(samples) < frames:
+        raise DataError(f"an audio file must be whole: {path} declares {frames} samples and holds {len(samples)}; fetch it again or delete it")
+    if is_exact:
+        return samples
+    if not np.isfinite(samples).all():
+        raise DataError(f"the samples of an audio file must be finite: {path} holds NaN or infinity; export it again or delete it")
+    if samples.ndim == 2:
+        samples = samples.mean(axis=1)
+    return to_int16(resample(samples, rate) * 32768.0)
+
+
+def frame_powers(clips: np.ndarray) -> np.ndarray:
+    """Mean square of each 20 ms frame.
+
+    Parameters
+    ----------
+    clips : int16 or floating [..., n_samples]
+        The last, incomplete frame is left out, except where it is the only one.
+
+    Returns
+    -------
+    float64 [..., n_frames], in squared int16 steps
+    """
+    n_samples = clips.shape[-1]
+    length = min(FRAME, n_samples)
+    n_frames = n_samples // length
+    frames = clips[..., : n_frames * length].reshape(*clips.shape[:-1], n_frames, length)
+    return np.einsum("...i,...i->...", frames, frames, dtype=np.float64) / length
+
+
+def speech_power(clips: np.ndarray) -> np.ndarray:
+    """Mean square of the frames of a clip that lie at most 30 dB below its loudest one: the level of its speech, not of its pauses.
+
+    Every signal-to-noise ratio of this package is this power over the mean square of the noise. ``augment`` has a compiled twin.
+
+    Parameters
+    ----------
+    clips : int16 or floating [..., n_samples]
+
+    Returns
+    -------
+    float64 [...], in squared int16 steps
+    """
+    powers = frame_powers(clips)
+    is_loud = powers >= powers.max(axis=-1, keepdims=True) / 1000.0
+    return (powers * is_loud).sum(axis=-1) / is_loud.sum(axis=-1)
+
+
+def fit_length(samples: np.ndarray, n_samples: int) -> np.ndarray:
+    """Cut or pad a recording to a fixed length.
+
+    A longer one keeps the window with the most energy; where many windows hold (nearly) all of it, the middle one, so that a
+    short word comes to lie in the middle. A shorter one is centered between zeros.
+
+    Parameters
+    ----------
+    samples : int16 [any length]
+    n_samples : int
+
+    Returns
+    -------
+    int16 [n_samples]
+    """
+    excess = len(samples) - n_samples
+    if excess <= 0:
+        before = -excess // 2
+        return np.pad(samples, (before, -excess - before))
+    centered = samples.astype(np.float64) - samples.mean()
+    energy = np.concatenate([[0.0], np.cumsum(centered * centered)])
+    window = energy[n_samples:] - energy[:-n_samples]
+    best = np.flatnonzero(window >= 0.995 * window.max())
+    start = int(best[len(best) // 2])
+    return samples[start : start + n_samples]

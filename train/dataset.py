@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A corpus as a training loop sees it: fresh augmented audio every epoch, through the very front end of the device, to events.
+
+There is no second feature path; knows neither models nor losses.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..edge.frontend import FrontEnd
+from .augment import Augmentation, NoiseBank, augment
+from .config import AugmentConfig
+from .corpora.corpus import Corpus
+
+__all__ = ["CorpusSource", "mask_events"]
+
+
+class CorpusSource:
+    """Events and audio of a corpus; an ``EventSource`` of ``loop`` and the ``AudioEpochs`` of ``baselines``.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    front_end : FrontEnd
+    settings : AugmentConfig
+        Ranges of the augmentation.
+    """
+
+    def __init__(self, corpus: Corpus, front_end: FrontEnd, settings: AugmentConfig) -> None:
+        self.corpus, self.front_end, self.settings = corpus, front_end, settings
+        self.classes, self.digest = corpus.classes, corpus.digest
+        self.n_inputs = front_end.n_inputs
+        self.payload_max = (1 << front_end.payload_bits) - 1
+        self.scored_timesteps = corpus.n_samples // front_end.hop_samples
+        self._noise = NoiseBank.from_recordings(corpus.noise["train"])
+        hop = front_end.hop_samples
+        self._audio = Augmentation(
+            shift_ms=settings.shift_ms, speed=(1 - settings.speed, 1 + settings.speed), gain_db=(-settings.gain_db, settings.gain_db),
+            snr_db=settings.snr_db, noise_share=settings.noise_probability,
+            preroll_samples=round(settings.preroll_ms * corpus.sample_rate / 1000 / hop) * hop,
+        )  # fmt: skip
+
+    def train_audio(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Augmented training clips in random order: int16 [n_clips, n_samples], labels int64 [n_clips]."""
+        order = rng.permutation(self.corpus.indices("train"))
+        return augment(np.asarray(self.corpus.clips[order]), rng, self._noise, self._audio), self.corpus.labels[order]
+
+    def fixed_audio(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Clips of a split as they are."""
+        chosen = self.corpus.indices(split)
+        return np.asarray(self.corpus.clips[chosen]), self.corpus.labels[chosen]
+
+    def train_epoch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Augmented training events: int16 [n_clips, n_timesteps, n_inputs], labels int64 [n_clips]."""
+        audio, labels = self.train_audio(rng)
+        payloads = self.front_end.payloads(audio)
+        mask_events(payloads, rng, self.front_end.n_channels, self.settings.time_mask, self.settings.channel_mask)
+        return payloads, labels
+
+    def fixed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Events of a split."""
+        audio, labels = self.fixed_audio(split)
+        return self.front_end.payloads(audio), labels
+
+
+def mask_events(payloads: np.ndarray, rng: np.random.Generator, n_channels: int, time_mask: int, channel_mask: int) -> None:
+    """Silence one run of timesteps and one run of front-end channels of each clip, in place (SpecAugment, arXiv 1904.08779).
+
+    Parameters
+    ----------
+    payloads : int16 [n_clips, n_timesteps, n_inputs], changed
+        ``n_inputs`` is a multiple of ``n_channels``; the groups (on, off, level) are silenced together.
+    n_channels : int
+        Front-end channels.
+    time_mask, channel_mask : int, >= 0
+        Longest run of each; the length is drawn from 0 up.
+    """
+    n_clips, n_timesteps, n_inputs = payloads.shape
+    for axis_length, longest, axis in ((n_timesteps, time_mask, 1), (n_channels, channel_mask, 2)):
+        longest = min(longest, axis_length)
+        length = rng.integers(0, longest + 1, n_clips)
+        first = (rng.random(n_clips) * (axis_length - length + 1)).astype(np.int64)
+        position = np.arange(axis_length)
+        silenced = (position >= first[:, None]) & (position < (first + length)[:, None])  # [n_clips, axis_length]
+        if axis == 1:
+            payloads[silenced] = 0
+        else:
+            payloads.transpose(0, 2, 1)[np.tile(silenced, (1, n_inputs // n_channels))] = 0

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training program, top to bottom: epochs of augmented events through the exact integer network.
+
+Every epoch draws from its own seeded generator, so a resumed run ends with the same weights as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..edge.errors import DataError, Error
+from .config import Config, to_dict
+from .model import SCMLModel
+
+__all__ = ["EventSource", "Progress", "TrainingStopped", "accuracy", "calibrate", "fit", "load_model", "predict", "to_input", "train_step_loss"]
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class EventSource(Protocol):
+    """Where a loop gets its events.
+
+    Payload arrays are int16 [n_clips, n_timesteps, n_inputs]; labels int64 [n_clips]. ``digest`` names the clips: a run resumes on the same ones only.
+    """
+
+    n_inputs: int
+    payload_max: int
+    classes: tuple[str, ...]
+    scored_timesteps: int
+    digest: str
+
+    def train_epoch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Augmented training clips in random order."""
+
+    def fixed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Clips of a split as they are."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One epoch, as logged."""
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    valid_accuracy: float
+    rate: float
+    learning_rate: float
+
+
+class TrainingStopped(Error):
+    """Training that cannot go on: the loss is no longer a number."""
+
+
+def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[Progress], None] = lambda _: None, stop_after: int | None = None) -> SCMLModel:
+    """Train a model to the last epoch, or resume one.
+
+    Parameters
+    ----------
+    config : Config
+    source : EventSource
+    output : Path
+        Folder for ``checkpoint.pt``, ``log.csv``, ``config.json`` and TensorBoard events.
+    report : callable
+        Called after each epoch.
+    stop_after : int, optional
+        Leave after this many epochs in all, as an interruption would.
+
+    Returns
+    -------
+    SCMLModel
+        The model of the last epoch (its moving average where ``config.ema`` is set).
+
+    Raises
+    ------
+    DataError
+        If a class has no training clip.
+    UsageError
+        If ``output`` holds a checkpoint of another configuration.
+    TrainingStopped
+        If the loss is not finite; the last good checkpoint stays.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)
+    valid_payloads, valid_labels = source.fixed("valid")
+    first_payloads, first_labels = source.train_epoch(_generator(config, 0))
+    _check_classes(source, first_labels)
+    steps = math.ceil(len(first_labels) / config.batch)
+    balance = _class_weights(config, source, first_labels)
+    calibrate(model, first_payloads[: 2 * config.batch], target=config.rate_target)
+    gain = nn.Parameter(torch.tensor(1.0))  # scale of the scores before the softmax; the decision does not depend on it
+    optimizer = torch.optim.AdamW(_parameter_groups(config, model, gain), weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _one_cycle(step, steps * config.epochs, config.warmup))
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)) if config.ema else None
+    state = {"model": model, "optimizer": optimizer, "schedule": schedule, **({"average": average} if average else {})}
+    done = _resume(output, config, source, state, gain)
+    # audio becomes events on a second core while the network trains on the epoch before
+    with _Log(output, config, fresh=done == 0) as log, ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(_draw_epoch, config, source, done)
+        for epoch in range(done, config.epochs):
+            seed, payloads, labels = coming.result()
+            if epoch + 1 < config.epochs:
+                coming = ahead.submit(_draw_epoch, config, source, epoch + 1)
+            torch.manual_seed(seed)
+            loss_sum, correct, rates = 0.0, 0, []
+            for start in range(0, len(labels), config.batch):
+                batch, truth = payloads[start : start + config.batch], torch.from_numpy(labels[start : start + config.batch])
+                loss, logits, rate = train_step_loss(model, gain, config, batch, truth, source.scored_timesteps, balance)
+                if not torch.isfinite(loss):
+                    raise TrainingStopped(
+                        f"the loss must be finite; it is not at epoch {epoch}, step {start // config.batch}. Lower learning_rate (now {config.learning_rate}) "
+                        f"or grad_clip; {output / CHECKPOINT} holds the last good epoch"
+                    )
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+                optimizer.step()
+                schedule.step()
+                model.constrain()
+                if average:
+                    average.update_parameters(model)
+                loss_sum += float(loss.detach()) * len(truth)
+                correct += int((logits.argmax(1) == truth).sum())
+                rates.append(rate)
+            judged = average.module if average else model
+            progress = Progress(
+                epoch,
+                loss_sum / len(labels),
+                correct / len(labels),
+                accuracy(judged, valid_payloads, valid_labels),
+                float(np.mean(rates)),
+                config.learning_rate * schedule.lr_lambdas[0](schedule.last_epoch),
+            )
+            _save(output, config, source, state, gain, epoch + 1)
+            log.write(progress)
+            report(progress)
+            if stop_after is not None and epoch + 1 >= stop_after:
+                break
+    return average.module if average else model  # type: ignore[return-value]
+
+
+def load_model(config: Config, source: EventSource, output: Path) -> SCMLModel:
+    """The model of the checkpoint in ``output`` (its moving average where ``config.ema`` is set).
+
+    Raises
+    ------
+    DataError
+        If there is no checkpoint, or it is of another configuration.
+    """
+    model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)
+    saved = _read_checkpoint(output / CHECKPOINT, config, source)
+    weights = saved["average"] if config.ema else saved["model"]
+    model.load_state_dict({key.removeprefix("module."): value for key, value in weights.items() if key != "n_averaged"})
+    return model
+
+
+def train_step_loss(
+    model: SCMLModel, gain: torch.Tensor, config: Config, payloads: np.ndarray, truth: torch.Tensor, scored: int, balance: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Loss of one batch: cross-entropy on the class scores plus a pull of every layer's firing rate toward the target.
+
+    Returns
+    -------
+    loss : scalar; logits : float32 [n_samples, n_classes]; rate : float
+        Mean firing rate over layers.
+    """
+    out = model(to_input(payloads, len(model.constants)))
+    window = scored + len(model.constants)
+    scores = out.emitted[-window:].sum(0)
+    logits = gain * scores * (4.0 / (model.config.nominal_threshold * scored))
+    loss = nn.functional.cross_entropy(logits, truth, weight=balance, label_smoothing=config.label_smoothing)
+    rates = [s.mean((0, 1)) for s in out.spikes]
+    for rate in rates:
+        excess = rate.mean() - config.rate_target
+        silent = (0.01 - rate).clamp(min=0)
+        loss = loss + config.rate_weight * (excess.clamp(min=0) ** 2 * 20 + silent.mean() * 5)
+    return loss, logits.detach(), float(torch.cat(rates).mean().detach())
+
+
+def to_input(payloads: np.ndarray, flush: int) -> torch.Tensor:
+    """Time-major float32 [n_timesteps + flush, n_samples, n_inputs] of int16 [n_samples, n_timesteps, n_inputs]."""
+    x = torch.from_numpy(np.ascontiguousarray(payloads.transpose(1, 0, 2))).float()
+    return torch.cat([x, x.new_zeros(flush, *x.shape[1:])])
+
+
+@torch.no_grad()
+def accuracy(model: SCMLModel, payloads: np.ndarray, labels: np.ndarray, batch: int = 256) -> float:
+    """Share of clips whose label (S8.1) is right."""
+    return float((predict(model, payloads, batch) == labels).mean())
+
+
+@torch.no_grad()
+def predict(model: SCMLModel, payloads: np.ndarray, batch: int = 256) -> np.ndarray:
+    """Labels int64 [n_clips] of the exact integer network."""
+    flush = len(model.constants)
+    found = [model(to_input(payloads[i : i + batch], flush)).emitted.double().sum(0).argmax(1).numpy() for i in range(0, len(payloads), batch)]
+    return np.concatenate(found)
+
+
+@torch.no_grad()
+def calibrate(model: SCMLModel, payloads: np.ndarray, *, target: float, rounds: int = 8) -> None:
+    """Scale the feed-forward weights of each layer in turn until its firing rate is near the target, then fix the weight grids."""
+    x = to_input(payloads, len(model.constants))
+    for number in range(len(model.constants)):
+        lo, hi = 0.05, 20.0
+        start = model.feed_forward[number].clone()
+        for _ in range(rounds):
+            factor = math.sqrt(lo * hi)
+            model.feed_forward[number].copy_(start * factor)
+            model.set_shifts()
+            rate = float(model(x).spikes[number].mean())
+            lo, hi = (factor, hi) if rate < target else (lo, factor)
+    model.set_shifts()
+
+
+def _generator(config: Config, epoch: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, epoch])
+
+
+def _parameter_groups(config: Config, model: SCMLModel, gain: torch.Tensor) -> list[dict[str, Any]]:
+    """One group a weight matrix, its rate in units of its spread: Adam's steps have one size, the matrices have spreads a factor of ten apart."""
+    groups = []
+    for name, parameter in [*model.named_parameters(), ("gain", gain)]:
+        spread = float(parameter.detach().std()) if parameter.ndim > 1 else 0.3
+        groups.append(
+            {"params": [parameter], "lr": config.learning_rate * spread, "weight_decay": config.weight_decay if parameter.ndim > 1 else 0.0, "name": name}
+        )
+    return groups
+
+
+def _draw_epoch(config: Config, source: EventSource, epoch: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Everything random of an epoch, from its own generator: a seed for torch, payloads, labels."""
+    rng = _generator(config, epoch)
+    seed = int(rng.integers(1 << 62))
+    return seed, *source.train_epoch(rng)
+
+
+def _one_cycle(step: int, total: int, warmup: float) -> float:
+    """Linear warm-up, then half a cosine to 1 % of the peak."""
+    rise = max(1, int(total * warmup))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
+
+
+def _class_weights(config: Config, source: EventSource, labels: np.ndarray) -> torch.Tensor:
+    """Weights inverse to the square root of class counts, mean 1."""
+    counts = np.bincount(labels, minlength=len(source.classes)).astype(np.float64)
+    weights = 1 / np.sqrt(counts)
+    if "_unknown_" in source.classes:
+        weights[source.classes.index("_unknown_")] *= config.unknown_weight
+    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+
+def _check_classes(source: EventSource, labels: np.ndarray) -> None:
+    missing = sorted(set(range(len(source.classes))) - set(labels.tolist()))
+    if missing:
+        raise DataError(f"every class must have training clips; {source.classes[missing[0]]!r} has none: add recordings or leave the class out")
+
+
+def _fingerprint(config: Config, source: EventSource) -> str:
+    """All that a run depends on, as JSON."""
+    return json.dumps({**to_dict(config), "corpus": source.digest}, sort_keys=True)
+
+
+def _save(output: Path, config: Config, source: EventSource, state: dict[str, Any], gain: torch.Tensor, epoch: int) -> None:
+    beside = output / (CHECKPOINT + ".part")
+    saved = {name: part.state_dict() for name, part in state.items()}
+    torch.save({**saved, "gain": gain.detach(), "epoch": epoch, "config": _fingerprint(config, source)}, beside)
+    os.replace(beside, output / CHECKPOINT)
+
+
+def _resume(output: Path, config: Config, source: EventSource, state: dict[str, Any], gain: torch.Tensor) -> int:
+    """Load the checkpoint of ``output``, if any; epochs done."""
+    if not (output / CHECKPOINT).exists():
+        return 0
+    saved = _read_checkpoint(output / CHECKPOINT, config, source)
+    for name, part in state.items():
+        part.load_state_dict(saved[name])
+    gain.data.copy_(saved["gain"])
+    return int(saved["epoch"])
+
+
+def _read_checkpoint(path: Path, config: Config, source: EventSource) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        theirs, ours = json.loads(saved["config"]), json.loads(_fingerprint(config, source))
+    except Exception as error:
+        raise DataError(f"{path} must be a readable checkpoint of this program: remove it to start anew ({type(error).__name__})") from None
+    if theirs != ours:
+        keys = ", ".join(_differing(theirs, ours))
+        raise DataError(f"{path} must be of the same configuration to resume; these keys differ: {keys}. Choose another --output or remove it")
+    return saved
+
+
+def _differing(a: Any, b: Any, prefix: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return [k for key in sorted(set(a) | set(b)) for k in _differing(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else key)]
+    return [] if a == b else [prefix]
+
+
+class _Log:
+    """CSV and TensorBoard logs, and the resolved configuration."""
+
+    def __init__(self, output: Path, config: Config, *, fresh: bool) -> None:
+        self._path, self._fresh = output / "log.csv", fresh
+        (output / "config.json").write_text(json.dumps(to_dict(config), indent=1))
+
+    def __enter__(self) -> _Log:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._file = self._path.open("w" if self._fresh else "a", newline="")
+        self._csv = csv.writer(self._file)
+        if self._fresh:
+            self._csv.writerow(Progress.__dataclass_fields__)
+        self._board = SummaryWriter(str(self._path.parent / "tensorboard"))  # type: ignore[no-untyped-call]
+        return self
+
+    def write(self, progress: Progress) -> None:
+        row = vars(progress)
+        self._csv.writerow(row.values())
+        self._file.flush()
+        for name, value in row.items():
+            if name != "epoch":
+                self._board.add_scalar(name, value, progress.epoch)  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._board.close()  # type: ignore[no-untyped-call]

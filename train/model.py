@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A feed-forward stack of SC-ML layers with a leaky readout, whose forward pass is the integer network it exports to.
+
+Parameters are floats in units of the nominal threshold; every forward pass rounds them to the integers of docs/semantics.md
+(straight through) and runs those. Knows nothing of corpora, losses or files.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..edge.errors import UsageError
+from .layer import LayerConstants, scml_layer
+from .quantize import round_clamp, weight_shift
+from .surrogate import SURROGATES
+from .topology import Link, Topology, hand_set
+
+__all__ = ["LayerConfig", "ModelConfig", "Outputs", "SCMLModel"]
+
+LEAK_MARGIN = 64  # least threshold * (1 - decay), in membrane units: below it the truncation leak of D1 is felt
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerConfig:
+    """One SC-ML layer.
+
+    Attributes
+    ----------
+    neurons, motif : int
+        Size of the layer and of its motifs; the motif divides the layer.
+    reach : int
+        Ring neighbors to each side (``topology.hand_set``).
+    tau_membrane : tuple of float
+        Time constants in timesteps, dealt to the neurons in turn.
+    tau_current : float
+        Of the synaptic current, in timesteps; 0 is no memory.
+    """
+
+    neurons: int = 128
+    motif: int = 16
+    reach: int = 2
+    tau_membrane: tuple[float, ...] = (2.0, 3.0, 4.0, 6.0)
+    tau_current: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape and formats of a model."""
+
+    layers: tuple[LayerConfig, ...] = (LayerConfig(), LayerConfig())
+    tau_readout: float = 20.0
+    nominal_threshold: int = 1024
+    weight_bits: int = 4
+    membrane_bits: int = 16
+    current_bits: int = 16
+    decay_bits: int = 12
+    accumulator_bits: int = 16
+    reset: str = "subtract"
+    refractory: int = 0
+    surrogate: str = "fast_sigmoid"
+    surrogate_scale: float = 3.0
+    through_reset: bool = True
+
+
+@dataclass
+class Outputs:
+    """What a forward pass gives.
+
+    Attributes
+    ----------
+    scores : float32 [n_samples, n_classes]
+        Class scores of S8, exact integers.
+    emitted : float32 [n_timesteps, n_samples, n_classes]
+        Readout membranes.
+    spikes : list of float32 [n_timesteps, n_samples, n_neurons]
+        Of each layer.
+    """
+
+    scores: torch.Tensor
+    emitted: torch.Tensor
+    spikes: list[torch.Tensor]
+
+
+def decay_factor(tau: float, decay_bits: int) -> int:
+    """Decay factor of a time constant in timesteps: ``round(2**decay_bits * exp(-1 / tau))``; 0 for tau = 0."""
+    return 0 if tau == 0 else min((1 << decay_bits) - 1, round((1 << decay_bits) * math.exp(-1 / tau)))
+
+
+class SCMLModel(nn.Module):
+    """SC-ML layers and a readout.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    n_inputs, n_classes : int
+    payload_max : int
+        Largest input payload, for the gather bound.
+    topologies : list of Topology, optional
+        One a layer; hand-set if absent.
+    """
+
+    def __init__(self, config: ModelConfig, n_inputs: int, n_classes: int, payload_max: int, topologies: list[Topology] | None = None) -> None:
+        super().__init__()
+        self.config, self.n_inputs, self.n_classes, self.payload_max = config, n_inputs, n_classes, payload_max
+        if config.surrogate not in SURROGATES:
+            raise UsageError(f"surrogate must be one of {', '.join(SURROGATES)}, not {config.surrogate!r}")
+        for layer in config.layers:
+            if layer.neurons % layer.motif:
+                raise UsageError(f"the motif size must divide the layer: {layer.neurons} neurons are no whole number of motifs of {layer.motif}")
+        self.topologies = topologies or [hand_set(layer.motif, reach=layer.reach) for layer in config.layers]
+        self.feed_forward = nn.ParameterList()
+        self.intra, self.lateral, self.threshold = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
+        fan_in = n_inputs
+        for number, (layer, topology) in enumerate(zip(config.layers, self.topologies, strict=True)):
+            n, size = layer.neurons, topology.size
+            scale = 1.0 / math.sqrt(fan_in * (0.15 if number else 0.1))
+            self.feed_forward.append(nn.Parameter(torch.randn(fan_in, n) * scale * 0.6))
+            links = topology.intra.astype(bool).sum() / size + len(topology.deltas)
+            self.intra.append(nn.Parameter(torch.randn(n // size, size, size) * 0.3 / math.sqrt(max(1.0, links))))
+            self.lateral.append(nn.Parameter(torch.randn(len(topology.deltas), n) * 0.3 / math.sqrt(max(1.0, links))))
+            self.threshold.append(nn.Parameter(torch.ones(n)))
+            fan_in = n
+        self.readout = nn.Parameter(torch.randn(fan_in, n_classes) * 0.5 / math.sqrt(fan_in))
+        self.readout_bias = nn.Parameter(torch.zeros(n_classes))  # decides clips without any event
+        self.masks = [self._masks(layer.neurons, topology) for layer, topology in zip(config.layers, self.topologies, strict=True)]
+        self.register_buffer("shifts", torch.zeros(2 * len(config.layers) + 1, dtype=torch.int64))
+        self.set_shifts()
+        self.constants = [self._constants(layer, topology) for layer, topology in zip(config.layers, self.topologies, strict=True)]
+        self.readout_constants = self._readout_constants()
+
+    def set_shifts(self) -> None:
+        """Choose the power-of-two grid of every weight matrix from its present spread: feed-forward and recurrent of each layer, then readout."""
+        nominal, bits = self.config.nominal_threshold, self.config.weight_bits
+        shifts = []
+        for number in range(len(self.config.layers)):
+            shifts.append(weight_shift(float(self.feed_forward[number].detach().std()) * nominal, bits))
+            shifts.append(weight_shift(float(self.intra[number].detach().std()) * nominal, bits))
+        shifts.append(weight_shift(float(self.readout.detach().std()) * nominal, bits))
+        self.shifts.copy_(torch.tensor(shifts))
+
+    def weight_integers(self, parameter: torch.Tensor, place: int) -> torch.Tensor:
+        """Stored weights (``weight_bits`` two's complement, without shift) of a parameter, differentiable."""
+        nominal, bits = self.config.nominal_threshold, self.config.weight_bits
+        return round_clamp(parameter * (nominal / 2.0 ** int(self.shifts[place])), -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+    def threshold_integers(self, number: int) -> torch.Tensor:
+        """Thresholds of a layer, differentiable; high enough for the decay of each neuron, at most an eighth of the membrane format."""
+        highest = (1 << (self.config.membrane_bits - 1)) // 8
+        leak = 1 - self.constants[number].membrane_decay / (1 << self.config.decay_bits)
+        lowest = torch.from_numpy(np.minimum(np.ceil(LEAK_MARGIN / np.maximum(leak, 1e-6)), highest).astype(np.float32))
+        return round_clamp(self.threshold[number] * self.config.nominal_threshold, lowest, highest)
+
+    def bias_integers(self) -> torch.Tensor:
+        """Biases of the readout neurons, differentiable."""
+        highest = (1 << (self.config.membrane_bits - 1)) - 1
+        return round_clamp(self.readout_bias * (self.config.nominal_threshold / 16), -highest, highest)
+
+    def recurrent_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Stored intra [M, size, size] and lateral [n_deltas, N] weights of a layer, absent links 0."""
+        place, (intra_mask, lateral_mask) = 2 * number + 1, self.masks[number]
+        return self.weight_integers(self.intra[number], place) * intra_mask, self.weight_integers(self.lateral[number], place) * lateral_mask
+
+    def forward(self, payloads: torch.Tensor) -> Outputs:
+        """Run clips from reset.
+
+        Parameters
+        ----------
+        payloads : float32 [n_timesteps, n_samples, n_inputs]
+            Input payloads, the flush (one timestep a layer, all zero) included by the caller.
+        """
+        layer_input, spikes = payloads, []
+        for number, constants in enumerate(self.constants):
+            drive = layer_input @ (self.weight_integers(self.feed_forward[number], 2 * number) * 2.0 ** int(self.shifts[2 * number]))
+            intra, lateral = (w * 2.0 ** int(self.shifts[2 * number + 1]) for w in self.recurrent_integers(number))
+            fired, _ = scml_layer(drive, intra, lateral, self.threshold_integers(number), constants)
+            spikes.append(fired)
+            layer_input = torch.cat([torch.zeros_like(fired[:1]), fired[:-1]])  # S7: one timestep per link
+        drive = layer_input @ (self.weight_integers(self.readout, -1) * 2.0 ** int(self.shifts[-1]))
+        none = torch.zeros(self.n_classes, 1, 1), torch.zeros(0, self.n_classes), torch.zeros(self.n_classes)
+        _, emitted = scml_layer(drive, *none, self.readout_constants, self.bias_integers())
+        return Outputs(emitted.double().sum(0).float(), emitted, spikes)
+
+    def gather_bound(self) -> int:
+        """Largest magnitude of a feed-forward plus recurrent sum (P1), in membrane units."""
+        worst = 0.0
+        for number in range(len(self.config.layers)):
+            scale = 2.0 ** int(self.shifts[2 * number])
+            w = self.weight_integers(self.feed_forward[number], 2 * number).detach() * scale * (self.payload_max if number == 0 else 1)
+            intra, lateral = (x.detach() * 2.0 ** int(self.shifts[2 * number + 1]) for x in self.recurrent_integers(number))
+            for sign in (1, -1):
+                total = (w * sign).clamp(min=0).sum(0) + (intra * sign).clamp(min=0).sum(1).flatten()
+                total = total + (lateral * sign).clamp(min=0).sum(0).max()  # a bound: the exact proof is the export's
+                worst = max(worst, float(total.max()))
+        w = self.weight_integers(self.readout, -1).detach().abs() * 2.0 ** int(self.shifts[-1])
+        return int(max(worst, float(w.sum(0).max())))
+
+    def constrain(self) -> None:
+        """Put parameters back where their link type wants them (excitatory weights are not negative). Call after each optimizer step."""
+        with torch.no_grad():
+            for number, topology in enumerate(self.topologies):
+                positive = torch.from_numpy(topology.intra == Link.EXCITATORY)
+                self.intra[number].copy_(torch.where(positive, self.intra[number].clamp(min=0), self.intra[number]))
+
+    def _masks(self, neurons: int, topology: Topology) -> tuple[torch.Tensor, torch.Tensor]:
+        intra = torch.from_numpy((topology.intra != Link.NONE).astype(np.float32)).expand(neurons // topology.size, -1, -1)
+        lateral = torch.from_numpy(np.tile(topology.lateral != Link.NONE, neurons // topology.size).astype(np.float32))
+        motif = torch.arange(neurons) // topology.size
+        for d, delta in enumerate(topology.deltas):  # links that leave the array are absent
+            lateral[d, (motif + delta < 0) | (motif + delta >= neurons // topology.size)] = 0
+        return intra, lateral
+
+    def _constants(self, layer: LayerConfig, topology: Topology) -> LayerConstants:
+        c, n = self.config, layer.neurons
+        decays = np.array([decay_factor(tau, c.decay_bits) for tau in layer.tau_membrane], np.int64)
+        zeros = np.zeros(n, np.int64)
+        return LayerConstants(
+            current_decay=np.full(n, decay_factor(layer.tau_current, c.decay_bits), np.int64),
+            membrane_decay=decays[np.arange(n) % len(decays)],
+            refractory=np.full(n, c.refractory, np.int64),
+            drive_shift=zeros, current_shift=zeros, bias=zeros, initial=zeros,
+            subtract=np.full(n, c.reset == "subtract"), firing=np.ones(n, bool), deltas=np.array(topology.deltas, np.int64),
+            membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits,
+            surrogate=SURROGATES[c.surrogate](c.surrogate_scale), through_reset=c.through_reset,
+        )  # fmt: skip
+
+    def _readout_constants(self) -> LayerConstants:
+        c, n = self.config, self.n_classes
+        zeros = np.zeros(n, np.int64)
+        return LayerConstants(
+            current_decay=zeros, membrane_decay=np.full(n, decay_factor(c.tau_readout, c.decay_bits), np.int64), refractory=zeros,
+            drive_shift=zeros, current_shift=zeros, bias=zeros, initial=zeros, subtract=np.zeros(n, bool), firing=np.zeros(n, bool),
+            deltas=np.zeros(0, np.int64), membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits,
+        )  # fmt: skip

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a corpus and a configuration to a ``.ormia`` file and its accuracy as ``edge`` computes it from that file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from ..edge import frontend
+from ..edge.detector import DetectorConfig, calibrated, detector_config
+from ..edge.errors import DataError, UsageError
+from ..edge.files import write_whole
+from ..edge.netfile import network_digest, read_network, write_network
+from ..edge.network import Network
+from ..edge.runtime import Runtime
+from .config import Config, FrontEndConfig, from_dict, to_dict
+from .corpora.corpus import Corpus
+from .dataset import CorpusSource
+from .export import to_network
+from .loop import Progress, fit, load_model, predict
+from .model import SCMLModel
+
+__all__ = ["calibrate_detector", "export_checkpoint", "export_model", "make_front_end", "train_network"]
+
+
+def make_front_end(config: FrontEndConfig) -> frontend.FrontEnd:
+    """The front end a recipe asks for."""
+    presets: dict[str, Callable[..., frontend.FrontEnd]] = {"fft": frontend.fft_front_end, "bank": frontend.bank_front_end}
+    if config.kind not in presets:
+        raise UsageError(f"front_end.kind must be one of {', '.join(presets)}, not {config.kind!r}")
+    try:
+        return presets[config.kind](**config.options)
+    except TypeError as error:
+        raise UsageError(f"front_end.options must be options of the {config.kind} front end: {error}") from None
+
+
+def train_network(
+    config: Config, corpus: Corpus, output: Path, *, name: str = "keywords", report: Callable[[Progress], None] = lambda _: None, threads: int = 1
+) -> dict[str, Any]:
+    """Train (or resume), export to ``output/net.ormia`` and score the file.
+
+    Parameters
+    ----------
+    config : Config
+    corpus : Corpus
+    output : Path
+        Folder of the run.
+    name : str
+        Of the network.
+    report : callable
+        Called after each epoch.
+    threads : int
+        For torch and the kernels. More than one helps large networks on idle cores only: at the demo's size their threads wait for one another.
+
+    Returns
+    -------
+    dict
+        Also written to ``output/metrics.json``: accuracy of the deployed integers on ``valid`` and ``test`` (last epoch), whether torch's exact
+        mode labels every clip the same, digests, seed.
+    """
+    torch.set_num_threads(threads)
+    numba.set_num_threads(threads)
+    source = CorpusSource(corpus, make_front_end(config.front_end), config.augment)
+    model = fit(config, source, output, report=report)
+    return export_model(model, source, config, output, name)
+
+
+def export_model(model: SCMLModel, source: CorpusSource, config: Config, output: Path, name: str) -> dict[str, Any]:
+    """Write ``net.ormia`` and ``metrics.json`` for a trained model; see ``train_network``."""
+    metadata = {
+        "front_end": json.loads(json.dumps(source.front_end.to_dict())),
+        "provenance": {"config": json.loads(json.dumps(to_dict(config))), "corpus": source.corpus.digest},
+    }
+    net = to_network(model, source.classes, payload_bits=source.front_end.payload_bits, name=name, metadata=metadata)
+    net = dataclasses.replace(net, metadata={**metadata, "detector": calibrate_detector(net, source).as_dict()})
+    path = output / "net.ormia"
+    write_network(path, net)
+    runtime = Runtime(read_network(path))  # what is scored is the file, not the object in memory
+    metrics: dict[str, Any] = {"network": network_digest(net), "corpus": source.corpus.digest, "seed": config.seed, "epochs": config.epochs, "accuracy": {}}
+    same = True
+    for split in ("valid", "test"):
+        payloads, labels = source.fixed(split)
+        found = np.asarray(runtime.predict(payloads))
+        metrics["accuracy"][split] = {"share": float((found == labels).mean()), "clips": len(labels)}
+        same &= bool(np.array_equal(found, predict(model, payloads)))
+    metrics["torch_exact_mode_agrees_on_every_clip"] = same
+    write_whole(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    return metrics
+
+
+def calibrate_detector(net: Network, source: CorpusSource) -> DetectorConfig:
+    """The default detector with the margin at which 1 % of the background of ``valid`` raises a false alarm.
+
+    Each stream is two background clips in a row: the detector's warm-up passes during the first.
+    """
+    config = detector_config(net)
+    audio, labels = source.fixed_audio("valid")
+    background = audio[np.isin(labels, config.background)]
+    if len(background) == 0:
+        return config
+    streams = np.concatenate([np.roll(background, 1, axis=0), background], axis=1)
+    runtime = Runtime(net)
+    emitted = np.stack([runtime.stream().push(payloads) for payloads in source.front_end.payloads(streams)])
+    return calibrated(net, config, emitted)
+
+
+def export_checkpoint(output: Path, corpus: Corpus, name: str) -> dict[str, Any]:
+    """Export the checkpoint of a run folder as it stands. Raises ``DataError`` where there is none."""
+    try:
+        values = json.loads((output / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise DataError(f"{output} must be the folder of a training run, with config.json and checkpoint.pt: run `ormia train` first") from None
+    config: Config = from_dict(Config, values, "config.json")
+    source = CorpusSource(corpus, make_front_end(config.front_end), config.augment)
+    return export_model(load_model(config, source, output), source, config, output, name)
