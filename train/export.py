@@ -65,6 +65,7 @@ class _Parts:
     def __init__(self, model: SCMLModel) -> None:
         self.model = model
         self.sources: list[int] = []
+        self.delays: list[int] = []
         self.shifts: list[int] = []
         self.lists: list[tuple[np.ndarray, np.ndarray]] = []
         self.kinds: list[tuple[int, int, int, int, int, int, int]] = []  # membrane decay, current decay, firing, reset, refractory, drive, current shift
@@ -81,7 +82,7 @@ class _Parts:
         common = min(forward, recurrent)
         base = len(self.threshold)
         n = len(constants.firing)
-        self._feed_forward(model.weight_integers(model.feed_forward[number], 2 * number), base, forward - common)
+        self._feed_forward(model.weight_integers(model.feed_forward[number], 2 * number), base, forward - common, model.config.layers[number].delays)
         intra, lateral = (w.numpy().astype(np.int64) for w in model.recurrent_integers(number))
         for neuron in range(n):
             m, j = divmod(neuron, topology.size)
@@ -116,7 +117,7 @@ class _Parts:
         empty = [np.zeros(0, np.int64)]
         table = np.array(self.kinds, np.int64)
         return {
-            "axon_source": np.array(self.sources), "axon_shift": np.array(self.shifts),
+            "axon_source": np.array(self.sources), "axon_shift": np.array(self.shifts), "axon_delay": np.array(self.delays),
             "synapse_start": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             "synapse_target": np.concatenate(empty + [targets for targets, _ in self.lists]),
             "synapse_weight": np.concatenate(empty + [weights for _, weights in self.lists]),
@@ -125,15 +126,17 @@ class _Parts:
             "kind_drive_shift": table[:, 5], "kind_current_shift": table[:, 6],
         }  # fmt: skip
 
-    def _feed_forward(self, weights: torch.Tensor, base: int, shift: int) -> None:
-        for source, row in zip(self.below, weights.numpy().astype(np.int64), strict=True):
-            self._axon(int(source), shift, row, base)
+    def _feed_forward(self, weights: torch.Tensor, base: int, shift: int, delays: tuple[int, ...] = (0,)) -> None:
+        sources = [(int(source), delay) for delay in delays for source in self.below]
+        for (source, delay), row in zip(sources, weights.numpy().astype(np.int64), strict=True):
+            self._axon(source, shift, row, base, delay)
 
-    def _axon(self, source: int, shift: int, row: np.ndarray, base: int) -> None:
+    def _axon(self, source: int, shift: int, row: np.ndarray, base: int, delay: int = 0) -> None:
         """An axon from a dense row of weights; none where all are zero."""
         targets = np.flatnonzero(row)
         if len(targets):
             self.sources.append(source)
+            self.delays.append(delay)
             self.shifts.append(shift)
             self.lists.append((base + targets, row[targets]))
 

@@ -39,6 +39,8 @@ class LayerConfig:
         Time constants in timesteps, dealt to the neurons in turn.
     tau_current : float
         Of the synaptic current, in timesteps; 0 is no memory.
+    delays : tuple of int
+        Delays of the axons from the layer below, one set of weights each: a causal dilated convolution in time.
     """
 
     neurons: int = 128
@@ -46,6 +48,7 @@ class LayerConfig:
     reach: int = 2
     tau_membrane: tuple[float, ...] = (2.0, 3.0, 4.0, 6.0)
     tau_current: float = 0.0
+    delays: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,14 @@ def decay_factor(tau: float, decay_bits: int) -> int:
     return 0 if tau == 0 else min((1 << decay_bits) - 1, round((1 << decay_bits) * math.exp(-1 / tau)))
 
 
+def delayed(events: torch.Tensor, delays: tuple[int, ...]) -> torch.Tensor:
+    """What axons of several delays carry: float32 [n_timesteps, n_samples, len(delays) * n_sources], one block a delay, history empty at clip start."""
+    if delays == (0,):
+        return events
+    steps = len(events)
+    return torch.cat([torch.cat([events.new_zeros(min(d, steps), *events.shape[1:]), events[: max(0, steps - d)]]) for d in delays], -1)
+
+
 class SCMLModel(nn.Module):
     """SC-ML layers and a readout.
 
@@ -112,12 +123,15 @@ class SCMLModel(nn.Module):
         for layer in config.layers:
             if layer.neurons % layer.motif:
                 raise UsageError(f"the motif size must divide the layer: {layer.neurons} neurons are no whole number of motifs of {layer.motif}")
+            if not layer.delays or min(layer.delays) < 0 or len(set(layer.delays)) < len(layer.delays):
+                raise UsageError(f"delays must be different numbers of timesteps from 0 up, at least one, not {layer.delays}")
         self.topologies = topologies or [hand_set(layer.motif, reach=layer.reach) for layer in config.layers]
         self.feed_forward = nn.ParameterList()
         self.intra, self.lateral, self.threshold = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         fan_in = n_inputs
         for number, (layer, topology) in enumerate(zip(config.layers, self.topologies, strict=True)):
             n, size = layer.neurons, topology.size
+            fan_in *= len(layer.delays)
             scale = 1.0 / math.sqrt(fan_in * (0.15 if number else 0.1))
             self.feed_forward.append(nn.Parameter(torch.randn(fan_in, n) * scale * 0.6))
             links = topology.intra.astype(bool).sum() / size + len(topology.deltas)
@@ -175,7 +189,8 @@ class SCMLModel(nn.Module):
         """
         layer_input, spikes = payloads, []
         for number, constants in enumerate(self.constants):
-            drive = layer_input @ (self.weight_integers(self.feed_forward[number], 2 * number) * 2.0 ** int(self.shifts[2 * number]))
+            arriving = delayed(layer_input, self.config.layers[number].delays)
+            drive = arriving @ (self.weight_integers(self.feed_forward[number], 2 * number) * 2.0 ** int(self.shifts[2 * number]))
             intra, lateral = (w * 2.0 ** int(self.shifts[2 * number + 1]) for w in self.recurrent_integers(number))
             fired, _ = scml_layer(drive, intra, lateral, self.threshold_integers(number), constants)
             spikes.append(fired)
