@@ -28,6 +28,11 @@ ORDER = ["demo", "data", "train", "search", "export", "inspect", "run", "eval", 
 FLAGS = {"-v": 1, "--verbose": 1, "-q": -1, "--quiet": -1}
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 HINT = "see `ormia --help`"
+# command with one entry point for each of its kinds -> (group of entry points, what a kind is called, summary in --help)
+FAMILIES = {
+    "search": ("ormia.searches", "METHOD", "Search connections, motifs or time constants by one method."),
+    "emit": ("ormia.emitters", "LANGUAGE", "Write the network as C or Verilog source."),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,21 +71,23 @@ def _dispatch(given: list[str]) -> int:
         verbosity += FLAGS[given.pop(0)]
     set_verbosity(verbosity)
     commands = _entries("ormia.commands")
-    emitters = _entries("ormia.emitters")
-    names = sorted({*commands, *(["emit"] if emitters else [])}, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    families = {name: found for name, (group, _, _) in FAMILIES.items() if (found := _entries(group))}
+    names = sorted({*commands, *families}, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
     if not given or given[0] in ("-h", "--help"):
-        _write_help("ormia [-v | -q] COMMAND ...", {name: _row(commands.get(name)) for name in names}, "One command's options: ormia COMMAND --help")
+        rows = {name: FAMILIES[name][2] if name in families else _row(commands[name]) for name in names}
+        _write_help("ormia [-v | -q] COMMAND ...", rows, "One command's options: ormia COMMAND --help")
         return 0 if given else UsageError.exit_code
     if given[0] == "--version":
         return _write_version()
     name, *rest = given
-    if name == "emit" and name in names:
+    if name in families:
+        kind = FAMILIES[name][1]
         if not rest or rest[0] in ("-h", "--help"):
-            rows = {key: _row(entry) for key, entry in sorted(emitters.items())}
-            _write_help("ormia emit LANGUAGE ...", rows, "One language's options: ormia emit LANGUAGE --help")
+            rows = {key: _row(entry) for key, entry in sorted(families[name].items())}
+            _write_help(f"ormia {name} {kind} ...", rows, f"One {kind.lower()}'s options: ormia {name} {kind} --help")
             return 0 if rest else UsageError.exit_code
-        language, *rest = rest
-        return _run(_choose(emitters, language, "language of `ormia emit`"), f"ormia emit {language}", rest, verbosity)
+        chosen, *rest = rest
+        return _run(_choose(families[name], chosen, f"{kind.lower()} of `ormia {name}`"), f"ormia {name} {chosen}", rest, verbosity)
     if name.startswith("-"):
         raise UsageError(f"an option before the command must be -v, -q, --version or --help, not {name!r}: {HINT}")
     return _run(_choose(commands, name, "command", names), f"ormia {name}", rest, verbosity)
@@ -181,10 +188,8 @@ def missing_extra(extra: str) -> list[str]:
     return missing
 
 
-def _row(entry: EntryPoint | None) -> str:
+def _row(entry: EntryPoint) -> str:
     """Summary of a command, and how to install what it lacks."""
-    if entry is None:
-        return "Write the network as C or Verilog source."
     extra = _extra_of(entry)
     lacks = f"  [needs {_install(extra)}]" if extra and missing_extra(extra) else ""
     return _summary(entry) + lacks

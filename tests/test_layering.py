@@ -21,6 +21,7 @@ HEAVY = {
     "torch": ["train"],
     "tensorboard": ["train"],
     "espeakng_loader": ["train"],
+    "gymnasium": ["train/ec"],
     "amaranth": ["hdl", "sim"],  # sim reads the ports of the components it drives
     "amaranth_boards": ["hdl"],
     "cocotb": ["sim"],
@@ -29,7 +30,7 @@ HEAVY = {
     "jinja2": ["edge/report"],
 }
 # what neither `ormia --help` nor the modules of its commands load
-SLOW = ["torch", "numba", "amaranth", "cocotb", "matplotlib", "scipy", "jinja2", "tensorboard"]
+SLOW = ["torch", "numba", "amaranth", "cocotb", "matplotlib", "scipy", "jinja2", "tensorboard", "gymnasium"]
 
 
 def imports(source: str, package: str) -> Iterator[tuple[int, str]]:
@@ -119,7 +120,7 @@ def test_an_allowed_import_is_no_violation(place, source, tmp_path):
     assert violations(tmp_path) == []
 
 
-COMMANDS = sorted({e.module for group in ("ormia.commands", "ormia.emitters") for e in entry_points(group=group)} | {"ormia.edge.cli"})
+COMMANDS = sorted({e.module for group in ("ormia.commands", "ormia.emitters", "ormia.searches") for e in entry_points(group=group)} | {"ormia.edge.cli"})
 
 
 @pytest.mark.parametrize("module", COMMANDS)

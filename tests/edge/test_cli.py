@@ -51,7 +51,7 @@ def run(tmp_path, monkeypatch, capsys):
     commands.append(EntryPoint("absent", "ormia.edge.no_such_module:absent", "ormia.commands"))
     commands.append(EntryPoint("learn", "cli_test_commands.train:learn", "ormia.commands"))
     emitters = [EntryPoint("c", "cli_test_commands:good", "ormia.emitters")]
-    monkeypatch.setattr(cli, "entry_points", lambda group: {"ormia.commands": commands[:4], "ormia.emitters": emitters}[group])
+    monkeypatch.setattr(cli, "entry_points", lambda group: {"ormia.commands": commands[:4], "ormia.emitters": emitters, "ormia.searches": []}[group])
     before = (logging.getLogger("ormia").handlers[:], logging.getLogger("ormia").propagate, logging.getLogger("ormia").level)
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -132,7 +132,7 @@ def test_help_lists_every_command_with_the_first_line_of_its_docstring(run):
 
 def test_a_command_whose_extra_is_missing_shows_and_says_how_to_install_it(run, monkeypatch):
     lost = EntryPoint("lost", "ormia.train.lost:lost", "ormia.commands")
-    monkeypatch.setattr(cli, "entry_points", lambda group: [lost])
+    monkeypatch.setattr(cli, "entry_points", lambda group: [lost] if group == "ormia.commands" else [])
     monkeypatch.setattr(cli, "extras", lambda: {"train": ["torch", "no-such-distribution"]})
     cli.missing_extra.cache_clear()
     try:
