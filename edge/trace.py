@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 
@@ -84,6 +85,8 @@ def check_events(net: Network, events: Sequence[Sequence[tuple[int, int]]], *, w
     for t, at_t in enumerate(events):
         seen: set[int] = set()
         for channel, payload in at_t:
+            if not (isinstance(channel, Integral) and isinstance(payload, Integral)):
+                raise DataError(f"an event must be two integers, channel and payload, not ({channel!r}, {payload!r}) (timestep {t})")
             if not 0 <= channel < net.n_inputs:
                 raise DataError(f"an event's channel must be in 0..{net.n_inputs - 1}, not {channel} (timestep {t})")
             if not payloads.holds(payload):

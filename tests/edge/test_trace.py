@@ -69,6 +69,12 @@ def test_events_of_the_declared_format_pass():
         check_events(NET, [[]] * 9, whole_clip=True)
 
 
+@pytest.mark.parametrize("event", [(0, 1.5), (0.0, 1), (0, True + 0.5)])
+def test_an_event_is_two_integers(event):
+    with pytest.raises(DataError, match="must be two integers"):
+        check_events(NET, [[event]])
+
+
 @given(st.lists(st.lists(st.integers(-128, 255), min_size=3, max_size=3), max_size=8))
 def test_events_and_payloads_are_two_forms_of_one_clip(rows):
     payloads = np.array(rows, np.int16).reshape(-1, 3)
