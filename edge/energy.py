@@ -158,7 +158,13 @@ def fpga_microwatts(clock_mhz: float, logic_cells: int, multiplications: float =
 
 
 def estimate(
-    net: Network, activity: Activity, *, logic_cells: int | None = None, board_mhz: float | None = None, cycles: float | None = None
+    net: Network,
+    activity: Activity,
+    *,
+    logic_cells: int | None = None,
+    board_mhz: float | None = None,
+    cycles: float | None = None,
+    worst_cycles: int | None = None,
 ) -> dict[str, Any]:
     """Account of a network on three kinds of device.
 
@@ -174,6 +180,8 @@ def estimate(
         Clock of the board.
     cycles : float, optional
         Mean clocks of the core in a timestep, as a backend counted them.
+    worst_cycles : int, optional
+        Clocks of a timestep in which everything is active, of the core that was built; that of packing plain if absent.
 
     Returns
     -------
@@ -197,17 +205,19 @@ def estimate(
             "cycles_per_second": per_second,
             "parts": [{"part": CONSTANTS[name].meaning, "microwatts": per_second * _c(name) * 1e-6} for name in MICROCONTROLLERS],
         },
-        "fpga": _fpga(net, activity, step, logic_cells, board_mhz, cycles),
+        "fpga": _fpga(net, activity, step, logic_cells, board_mhz, cycles, worst_cycles),
         "constants": {name: asdict(constant) for name, constant in CONSTANTS.items()},
     }
 
 
-def _fpga(net: Network, activity: Activity, step_ms: float, logic_cells: int | None, board_mhz: float | None, cycles: float | None) -> dict[str, Any] | None:
+def _fpga(
+    net: Network, activity: Activity, step_ms: float, logic_cells: int | None, board_mhz: float | None, cycles: float | None, worst_cycles: int | None
+) -> dict[str, Any] | None:
     """Power at the clock that just keeps up on average and at the board's; None without a placed core."""
     if logic_cells is None:
         return None
     multiplications = activity.neuron_updates * (net.n_compartments + 1)
-    worst = CycleModel.of(net).worst_step()
+    worst = CycleModel.of(net).worst_step() if worst_cycles is None else worst_cycles
     needed = None if cycles is None else cycles / step_ms / 1000
 
     def at(clock: float | None) -> dict[str, float] | None:

@@ -116,7 +116,7 @@ def build_bitstream(
     with tempfile.TemporaryDirectory(prefix=".ormia-build-", dir=output) as scratch:
         folder = Path(scratch)
         say("generating the core")
-        packed = _generate(network, board, packing, folder)
+        packed, worst = _generate(network, board, packing, folder)
         say("synthesizing (Yosys)")
         _run(
             tools["yosys"],
@@ -146,6 +146,7 @@ def build_bitstream(
             "board": board.name,
             "device": board.target.device,
             "packing": packed,
+            "worst_cycles_per_timestep": worst,
             "seed": seed,
             "clock_mhz": board.clock_hz / 1e6,
             "baud": board.baud,
@@ -163,14 +164,15 @@ def build_bitstream(
     return report
 
 
-def _generate(network: Network, board: Board, packing: str, folder: Path) -> str:
-    """Write the design's files; the packing that was chosen."""
+def _generate(network: Network, board: Board, packing: str, folder: Path) -> tuple[str, int]:
+    """Write the design's files; the packing that was chosen, and the clocks of a timestep in which everything is active."""
 
-    def plan(how: str) -> tuple[str, Any]:
+    def plan(how: str) -> tuple[tuple[str, int], Any]:
         top = BoardTop(network, CoreConfig(packing=how), board)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of amaranth-boards
-            return top.linked.core.geometry.packed.packing, board.make_platform().prepare(top, TOP)
+            geometry = top.linked.core.geometry
+            return (geometry.packed.packing, geometry.cycles.worst_step()), board.make_platform().prepare(top, TOP)
 
     def memories(planned: Any) -> list[Memory]:
         text = planned.files[f"{TOP}.il"]
@@ -180,7 +182,7 @@ def _generate(network: Network, board: Board, packing: str, folder: Path) -> str
     try:
         check_memories(network, board.target, memories(planned), {})
     except TargetError:
-        others = {how: memories(plan(how)[1]) for how in PACKINGS if how != chosen}
+        others = {how: memories(plan(how)[1]) for how in PACKINGS if how != chosen[0]}
         check_memories(network, board.target, memories(planned), others)
     planned.extract(folder)
     return chosen

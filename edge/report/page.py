@@ -211,26 +211,31 @@ def _verification(run: Run) -> dict[str, Any]:
     }
 
 
-def _cycles(run: Run) -> dict[str, float] | None:
-    """Clocks of the core in a timestep: mean of a verification, worst case of the cycle model, and the clock rates that keep up."""
+def _cycles(run: Run) -> dict[str, Any] | None:
+    """Clocks of the core in a timestep: mean of a verification, worst case of the core that was built (else of packing plain), clock rates that keep up."""
     step = timestep_ms(run.network)
     counted = [row for row in (run.verify or {"backends": []})["backends"] if row["available"] and row["cycles"] and row["timesteps"]]
     if step is None or not counted:
         return None
     mean = counted[0]["cycles"] / counted[0]["timesteps"]
-    worst = CycleModel.of(run.network).worst_step()
+    worst = _worst_cycles(run)
     return {
         "backends": ", ".join(row["backend"] for row in counted), "alike": len({row["cycles"] for row in counted}) == 1,
+        "packing": "plain" if run.fpga is None else run.fpga["packing"],
         "mean": mean, "mean_mhz": mean / step / 1000, "worst": worst, "worst_mhz": worst / step / 1000,
     }  # fmt: skip
 
 
-def _energy(run: Run, cycles: dict[str, float] | None) -> dict[str, Any] | None:
+def _worst_cycles(run: Run) -> int:
+    return CycleModel.of(run.network).worst_step() if run.fpga is None else int(run.fpga["worst_cycles_per_timestep"])
+
+
+def _energy(run: Run, cycles: dict[str, Any] | None) -> dict[str, Any] | None:
     assert run.eval is not None
     placed = run.fpga or {}
     cells, mean = placed.get("logic_cells", {}).get("used"), None if cycles is None else cycles["mean"]
     try:
-        return estimate(run.network, Activity.of(run.eval), logic_cells=cells, board_mhz=placed.get("clock_mhz"), cycles=mean)
+        return estimate(run.network, Activity.of(run.eval), logic_cells=cells, board_mhz=placed.get("clock_mhz"), cycles=mean, worst_cycles=_worst_cycles(run))
     except Error as error:
         run.left_out["energy"] = str(error)
         return None

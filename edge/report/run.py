@@ -51,7 +51,7 @@ SOURCES = {
     ),
     "fpga": _Source(
         "fpga.json", "ormia build {run}/net.ormia --output {run}/fpga --json > {run}/fpga.json", lambda found: found["network_digest"],
-        ("logic_cells", "block_rams", "large_rams", "multipliers", "fmax_mhz", "clock_mhz", "packing", "bitstream", "board"),
+        ("logic_cells", "block_rams", "large_rams", "multipliers", "fmax_mhz", "clock_mhz", "packing", "worst_cycles_per_timestep", "bitstream", "board"),
     ),
     "demo": _Source("demo.json", "ormia demo --output {run}", wanted=False),
     "baseline": _Source("baseline.json", "ormia baseline --data {run}/corpus --output {run}/baseline.json", wanted=False),

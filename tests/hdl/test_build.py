@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from build import FULL, axon, network, neuron, silent
+from ormia.edge.cycles import CycleModel
 from ormia.edge.errors import Error, MissingTool, TargetError, UsageError
 from ormia.edge.netfile import network_digest, write_network
 from ormia.edge.network import Network
@@ -63,6 +64,7 @@ def test_a_small_network_becomes_a_bitstream_with_its_figures(tools, tmp_path):
     assert report["bitstream_sha256"] == hashlib.sha256(bitstream).hexdigest()
     assert report["network_digest"] == network_digest(net)
     assert (report["board"], report["packing"], report["seed"], report["clock_mhz"]) == ("icebreaker", "plain", 3, 12.0)
+    assert report["worst_cycles_per_timestep"] == CycleModel.of(net).worst_step()
     assert 300 < report["logic_cells"]["used"] < 5280 == report["logic_cells"]["available"]
     assert 1 <= report["block_rams"]["used"] <= 30 == report["block_rams"]["available"]
     assert report["multipliers"] == {"used": 1, "available": 8}
