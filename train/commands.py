@@ -169,12 +169,13 @@ def export(
 
 def baseline(
     data: Annotated[Path, typer.Option(help="Corpus folder.")],
-    output: Annotated[Path, typer.Option(help="JSON file to write.")],
+    output: Annotated[Path, typer.Option(help="JSON file to write; reads of test are logged beside it, in test_reads.jsonl.")],
+    network: Annotated[str, typer.Option(help="dscnn, dscnn-mfcc or gru.")] = "dscnn",
     recipe: Annotated[str, typer.Option(help="Recipe whose epochs, batch and augmentation to use.")] = "gsc12",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> dict[str, object]:
-    """Train a small DS-CNN on the same clips, for comparison."""
+    """Train a network that does not spike on the same clips, float and int8, for comparison."""
     import json
 
     from rich.progress import Progress
@@ -182,21 +183,36 @@ def baseline(
     from ..edge.console import stderr, write_json, write_line
     from ..edge.files import write_whole
     from ..edge.provenance import provenance
-    from .baselines import fit_baseline
+    from .baselines import BASELINES, baseline_config, fit_baseline, score_baseline
     from .config import load_recipe
     from .corpora import Corpus
     from .dataset import CorpusSource
+    from .ledger import TestLedger
     from .program import make_front_end
 
-    config, corpus = load_recipe(recipe), Corpus.load(data)
+    plan = baseline_config(network, config := load_recipe(recipe), seed=seed)
+    corpus = Corpus.load(data)
     source = CorpusSource(corpus, make_front_end(config.front_end), config.augment)
+    title = BASELINES[network].title
     with Progress(console=stderr) as bar:
-        task = bar.add_task("DS-CNN", total=config.epochs)
-        figures = fit_baseline(source, seed=seed, epochs=config.epochs, batch=config.batch, report=lambda *_: bar.advance(task))
-    result: dict[str, object] = {"model": "DS-CNN, float", "seed": seed, "epochs": config.epochs, "corpus": corpus.digest, **figures, "made": provenance()}
+        task = bar.add_task(title, total=config.epochs)
+        trained = fit_baseline(source, plan, report=lambda *_: bar.advance(task))
+    ledger = TestLedger(output.parent / "test_reads.jsonl")
+    ledger.record(
+        who="ormia baseline", table=output.name, run=f"{network}-{seed}", corpus=corpus.digest, network=trained.digest(), clips=len(corpus.indices("test"))
+    )
+    forms = {form: {**score_baseline(trained, source, form, ("valid", "test")), **cost} for form, cost in trained.costs(corpus.n_samples).items()}
+    result: dict[str, object] = {
+        "model": f"{title}, float", "network": network, "seed": seed, "epochs": config.epochs, "corpus": corpus.digest, **forms["float"],
+        "int8": {**forms["int8"], "fine_tuned": trained.tuned}, "made": provenance(),
+    }  # fmt: skip
     write_whole(output, json.dumps(result, indent=1) + "\n")
     if as_json:
         write_json(result)
-    else:
-        write_line(f"DS-CNN of {figures['parameters']} parameters: valid {100 * figures['valid']:.2f} %, test {100 * figures['test']:.2f} %, float, last epoch")
+        return result
+    for form, row in forms.items():
+        write_line(
+            f"{title}, {form}: valid {100 * row['valid']:.2f} %, test {100 * row['test']:.2f} %, last epoch; {row['parameters']} parameters, "
+            f"{row['weight_bytes']} bytes of weights, {row['activation_bytes']} of activations, {row['multiply_accumulates']} multiply-accumulates a clip"
+        )
     return result
