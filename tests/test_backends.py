@@ -18,7 +18,7 @@ from ormia.edge.coverage import BRANCHES, Coverage
 from ormia.edge.errors import DataError
 
 # random networks a backend gets besides the named ones: by what loading a network costs it
-BUDGET = {"reference": 200, "numba": 400, "torch": 60, "c": 40, "cxxrtl": 3, "cxxrtl-plain": 2, "amaranth": 2, "verilog": 2}
+BUDGET = {"reference": 200, "numba": 400, "torch": 60, "c": 40, "cortex-m": 2, "riscv": 4, "cxxrtl": 3, "cxxrtl-plain": 2, "amaranth": 2, "verilog": 2}
 IN_PROCESS = ("reference", "numba", "torch")  # cheap enough for hypothesis
 NAMED = {"lively": lively, "limits": limits}
 MOST_REFUSED = 0.2  # of the networks, by a backend whose hardware has limits

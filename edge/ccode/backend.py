@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The generated C as a backend: compiled by the host's compiler, loaded as a shared library, run clip by clip, from events or from audio."""
+"""The generated C as a backend: compiled by the host's compiler, loaded as a shared library, run clip by clip, from events or from audio.
+
+What runs it is apart from what it is asked: ``RecordingMachine`` is the same on a host and on an emulated core.
+"""
 
 from __future__ import annotations
 
 import ctypes
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +23,7 @@ from .build import build_library, find_compiler
 from .codes import BRANCHES, COUNTERS, MEANINGS, NO_KEYWORD, Code
 from .emit import Sources, emit
 
-__all__ = ["CBackend", "CMachine"]
+__all__ = ["CBackend", "CMachine", "Record", "RecordingMachine"]
 
 EVENT = np.dtype([("channel", np.uint16), ("payload", np.int16)])  # ormia_event
 DETECTION = np.dtype([("timestep", np.uint32), ("label", np.uint32), ("score", np.int32), ("margin", np.int32)])  # ormia_detection
@@ -52,8 +56,8 @@ class CBackend:
         return CMachine(network, emit(network, clips=()), self._folder)
 
 
-class _Record:
-    """Arrays that the driver fills."""
+class Record:
+    """Arrays that the driver fills, in the order of its ``driver_record``."""
 
     def __init__(self, net: Network, n_timesteps: int) -> None:
         shape = (n_timesteps, net.n_neurons)
@@ -62,16 +66,25 @@ class _Record:
         self.detections = np.zeros(n_timesteps, DETECTION)
         self.scores, self.label = np.zeros(net.n_classes, np.int32), np.zeros(1, np.uint32)
         self.counters, self.coverage = np.zeros(len(COUNTERS), np.uint64), np.zeros(len(BRANCHES), np.uint64)
-        arrays = (self.membranes, self.raster, self.payloads, self.detections, self.scores, self.label, self.counters, self.coverage)
-        self.pointers = np.array([array.ctypes.data for array in arrays], np.uintp)  # driver_record
+        self.arrays: tuple[np.ndarray, ...] = (
+            self.membranes,
+            self.raster,
+            self.payloads,
+            self.detections,
+            self.scores,
+            self.label,
+            self.counters,
+            self.coverage,
+        )
 
     def trace(self) -> Trace:
+        """As a trace."""
         work = Counters(**dict(zip(COUNTERS, self.counters.tolist(), strict=True)))
         return Trace(self.membranes, self.raster.astype(bool), self.scores.astype(np.int64), int(self.label[0]), work)
 
 
-class CMachine:
-    """A network as a loaded library.
+class RecordingMachine(ABC):
+    """A network in C, whatever runs it, behind the functions of its driver.
 
     Parameters
     ----------
@@ -79,8 +92,6 @@ class CMachine:
         What the text was generated from.
     sources : Sources
         Generated text; a test may have changed it.
-    folder : path, optional
-        As of ``CBackend``.
 
     Attributes
     ----------
@@ -90,13 +101,14 @@ class CMachine:
         Whether it runs from audio.
     """
 
-    def __init__(self, network: Network, sources: Sources, folder: Path | None = None) -> None:
+    def __init__(self, network: Network, sources: Sources) -> None:
         self.coverage = Coverage()
         self.hears = sources.hears
         self._network = network
-        self._library = ctypes.CDLL(str(build_library(sources, folder)))
-        self._library.driver_state_bytes.restype = ctypes.c_uint32
-        self._state = np.zeros(-(-self._library.driver_state_bytes() // 8), np.uint64)  # aligned for any field
+
+    @abstractmethod
+    def invoke(self, function: str, arguments: Sequence[int | np.ndarray], record: Record) -> int:
+        """Call a function of the driver with a state, ``arguments`` (numbers, or arrays that it reads) and the record that it fills; what it returns."""
 
     def run_many(self, clips: Sequence[Clip]) -> list[Trace]:
         """Run each clip from reset.
@@ -146,11 +158,11 @@ class CMachine:
     def _run_clip(self, clip: Clip) -> Trace:
         start = np.cumsum([0, *(len(events) for events in clip)], dtype=np.uint32)
         events = np.array([event for at_t in clip for event in sorted(at_t)] or [(0, 0)], EVENT)
-        record = _Record(self._network, len(clip) + self._network.formats.flush)
+        record = Record(self._network, len(clip) + self._network.formats.flush)
         self._call("driver_run", "events that obey A7", record, len(clip), start, events)
         return record.trace()
 
-    def _hear(self, pcm: np.ndarray, chunks: Sequence[int], limit: int | None = None) -> tuple[_Record, int]:
+    def _hear(self, pcm: np.ndarray, chunks: Sequence[int], limit: int | None = None) -> tuple[Record, int]:
         if not self.hears:
             raise UsageError(f"a network must carry an fft front end to hear audio in generated C; {self._network.name!r} does not")
         if pcm.dtype != np.int16 or pcm.ndim != 1:
@@ -161,13 +173,36 @@ class CMachine:
         samples, sizes = np.ascontiguousarray(pcm), np.array(chunks, np.uint32)
         if not sizes.any():
             raise UsageError("chunks must be sizes of which one is not 0")
-        record = _Record(self._network, n_timesteps + (self._network.formats.flush if limit is not None else 0))
+        record = Record(self._network, n_timesteps + (self._network.formats.flush if limit is not None else 0))
         self._call("driver_hear", "audio", record, len(samples), samples, len(sizes), sizes, int(limit is not None))
         return record, n_timesteps
 
-    def _call(self, function: str, what: str, record: _Record, *arguments: int | np.ndarray) -> None:
-        given = [ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else ctypes.c_uint32(a) for a in (self._state, *arguments, record.pointers)]
-        code = Code(getattr(self._library, function)(*given))
+    def _call(self, function: str, what: str, record: Record, *arguments: int | np.ndarray) -> None:
+        code = Code(self.invoke(function, arguments, record))
         if code > Code.STEP:
             raise CheckFailed(f"the generated C must accept {what}, but returned {code.c_name}: {MEANINGS[code]}")
         self.coverage += Coverage(**dict(zip(BRANCHES, record.coverage.tolist(), strict=True)))
+
+
+class CMachine(RecordingMachine):
+    """A network as a loaded library.
+
+    Parameters
+    ----------
+    network, sources
+        As of ``RecordingMachine``.
+    folder : path, optional
+        As of ``CBackend``.
+    """
+
+    def __init__(self, network: Network, sources: Sources, folder: Path | None = None) -> None:
+        super().__init__(network, sources)
+        self._library = ctypes.CDLL(str(build_library(sources, folder)))
+        self._library.driver_state_bytes.restype = ctypes.c_uint32
+        self._state = np.zeros(-(-self._library.driver_state_bytes() // 8), np.uint64)  # aligned for any field
+
+    def invoke(self, function: str, arguments: Sequence[int | np.ndarray], record: Record) -> int:
+        """By pointers into this process."""
+        pointers = np.array([array.ctypes.data for array in record.arrays], np.uintp)  # driver_record
+        given = [ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else ctypes.c_uint32(a) for a in (self._state, *arguments, pointers)]
+        return int(getattr(self._library, function)(*given))

@@ -21,11 +21,25 @@ from .codes import MEANINGS, Code
 from .emit import Sources
 from .template import load_template, render
 
-__all__ = ["FLAGS", "SANITIZERS", "build_executable", "build_library", "check_selftest", "find_compiler"]
+__all__ = [
+    "FLAGS",
+    "LINK",
+    "RECORDING",
+    "SANITIZERS",
+    "build",
+    "build_executable",
+    "build_library",
+    "check_selftest",
+    "driver_files",
+    "find_compiler",
+    "process_folder",
+]
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror", "-O2")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
 COMPILERS = ("cc", "gcc", "clang")
+LINK = "core.ld"  # the linker script of emulated cores
+RECORDING = ("-DORMIA_COUNTERS", "-DORMIA_COVERAGE")  # what the driver needs
 TIMEOUT_S = 600
 
 
@@ -46,7 +60,7 @@ def _version(compiler: str) -> str:
 
 
 @cache
-def _process_folder() -> Path:
+def process_folder() -> Path:
     """A folder that is removed when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="ormia-ccode-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -70,17 +84,20 @@ def build_library(sources: Sources, folder: Path | None = None) -> Path:
     TargetError
         If the compiler refuses the text.
     """
+    return _host_build(driver_files(sources), (f"{sources.prefix}.c", "driver.c"), (*FLAGS, "-fPIC", "-shared", *RECORDING), "network.so", folder)
+
+
+def driver_files(sources: Sources) -> dict[str, str]:
+    """The generated files, and ``driver.c`` that runs whole clips and records them."""
     firing = f"{sources.macro}_N_FIRING 0u" not in sources.files[f"{sources.prefix}.h"]
     values = {"prefix": sources.prefix, "MACRO": sources.macro, "firing": firing, "hears": sources.hears, "detects": sources.detects}
-    files = {**sources.files, "driver.c": render(load_template("driver.c"), values)}
-    options = ("-fPIC", "-shared", "-DORMIA_COUNTERS", "-DORMIA_COVERAGE")
-    return _build(files, (f"{sources.prefix}.c", "driver.c"), (*FLAGS, *options), "network.so", folder)
+    return {**sources.files, "driver.c": render(load_template("driver.c"), values)}
 
 
 def build_executable(sources: Sources, main: str, folder: Path | None = None, options: Sequence[str] = ()) -> Path:
     """Compile a network with a ``main.c`` of the given text."""
     files = {**sources.files, "main.c": main}
-    return _build(files, (f"{sources.prefix}.c", "main.c"), (*FLAGS, *options), "main", folder)
+    return _host_build(files, (f"{sources.prefix}.c", "main.c"), (*FLAGS, *options), "main", folder)
 
 
 def check_selftest(sources: Sources, folder: Path | None = None, *, sanitize: bool = True) -> None:
@@ -111,11 +128,44 @@ def check_selftest(sources: Sources, folder: Path | None = None, *, sanitize: bo
     raise CheckFailed(f"the self test of {sources.prefix}.c must run clean under sanitizers, but: {first.strip()}")
 
 
-def _build(files: Mapping[str, str], units: Sequence[str], flags: Sequence[str], product: str, folder: Path | None) -> Path:
-    """Compile ``units`` of ``files`` into ``product``, once for each digest; whole or not at all."""
+def _host_build(files: Mapping[str, str], units: Sequence[str], flags: Sequence[str], product: str, folder: Path | None) -> Path:
     compiler = find_compiler()
-    key = hashlib.sha256(repr((compiler, _version(compiler), tuple(flags), tuple(units), sorted(files.items()))).encode()).hexdigest()[:24]
-    home = folder if folder is not None else _process_folder()
+    return build((compiler,), _version(compiler), files, units, flags, product, folder if folder is not None else process_folder())
+
+
+def build(
+    compiler: Sequence[str],
+    release: str,
+    files: Mapping[str, str],
+    units: Sequence[str],
+    flags: Sequence[str],
+    product: str,
+    home: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Path:
+    """Compile ``units`` of ``files`` into ``product``, once for each digest of all that is given but ``environment``; whole or not at all.
+
+    Parameters
+    ----------
+    compiler, release : sequence of str, str
+        Its command, and its version.
+    files : mapping of str to str
+        File name to text.
+    units, flags : sequence of str
+        File names, and options before them.
+    product : str
+        Name of the file to make.
+    home : path
+        Where builds are kept.
+    environment : mapping of str to str, optional
+        In place of the process's own.
+
+    Raises
+    ------
+    TargetError
+        If the compiler refuses the text.
+    """
+    key = hashlib.sha256(repr((tuple(compiler), release, tuple(flags), tuple(units), sorted(files.items()))).encode()).hexdigest()[:24]
     built = home / key
     if (built / product).exists():
         return built / product
@@ -123,11 +173,11 @@ def _build(files: Mapping[str, str], units: Sequence[str], flags: Sequence[str],
     with tempfile.TemporaryDirectory(prefix=f".{key}.", dir=home) as scratch:
         for name, text in files.items():
             (Path(scratch) / name).write_text(text, encoding="utf-8")
-        command = [compiler, *flags, "-o", product, *units]
-        ran = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        command = [*compiler, *flags, "-o", product, *units]
+        ran = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)
         if ran.returncode != 0:
             first = next((line for line in ran.stderr.splitlines() if "error" in line), ran.stderr.strip()[:200] or f"exit status {ran.returncode}")
-            raise TargetError(f"{compiler} must accept the generated C, but: {first}")
+            raise TargetError(f"{' '.join(compiler)} must accept the generated C, but: {first}")
         built.mkdir(exist_ok=True)
         for name in files:
             os.replace(Path(scratch) / name, built / name)
