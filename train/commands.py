@@ -103,6 +103,7 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, help="Runs, with seeds counted up from the recipe's; mean and spread are printed.")] = 1,
     name: Annotated[str, typer.Option(help="Name of the network; becomes part of C and Verilog names.")] = "keywords",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the training step; more than 1 helps large networks on idle cores.")] = 1,
+    teacher: Annotated[Path | None, typer.Option(help="A file of `ormia teacher`, whose opinion of every clip is learnt beside its label.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> dict[str, object]:
     """Train a network in exact mode, export it and score the file."""
@@ -115,9 +116,11 @@ def train(
     from .config import load_recipe, with_settings
     from .corpora import Corpus
     from .program import train_network
+    from .teacher import Teacher
 
     config = with_settings(load_recipe(recipe), settings or [])
     corpus = Corpus.load(data)
+    judge = None if teacher is None else Teacher.load(teacher)
     runs = []
     with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn(), console=stderr) as bar:
         for seed in range(config.seed, config.seed + seeds):
@@ -126,7 +129,7 @@ def train(
             folder = output if seeds == 1 else output / f"seed{seed}"
             runs.append(
                 train_network(
-                    one, corpus, folder, name=name, threads=threads,
+                    one, corpus, folder, name=name, threads=threads, teacher=judge,
                     report=lambda p, task=task: bar.update(  # type: ignore[misc]
                         task, completed=p.epoch + 1, state=f"loss {p.loss:.3f}, train {p.train_accuracy:.3f}, valid {p.valid_accuracy:.3f}, rate {p.rate:.3f}"
                     ),
@@ -145,6 +148,46 @@ def train(
         spread = f" +- {100 * row['spread']:.2f}" if row["spread"] is not None else ""
         write_line(f"{split}: {100 * row['mean']:.2f}{spread} % of {runs[0]['accuracy'][split]['clips']} clips, deployed integers, last epoch")
     write_line(f"in {output if seeds == 1 else output / 'seed*'}/net.ormia")
+    return result
+
+
+def teacher(
+    data: Annotated[Path, typer.Option(help="Corpus folder.")],
+    output: Annotated[Path, typer.Option(help="File to write, for `ormia train --teacher`.")],
+    recipe: Annotated[str, typer.Option(help="Recipe whose augmentation of audio to use.")] = "gsc12",
+    members: Annotated[int, typer.Option(min=1, help="Networks to train; their opinions are averaged.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1)] = 100,
+    width: Annotated[int, typer.Option(min=2, help="Channels of the first convolution; an even number.")] = 24,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> dict[str, object]:
+    """Train a TC-ResNet, too large for a device, to teach small networks."""
+    import numpy as np
+    import torch
+    from rich.progress import Progress
+
+    from ..edge.console import stderr, write_json, write_line
+    from .config import load_recipe
+    from .corpora import Corpus
+    from .dataset import CorpusSource
+    from .program import make_front_end
+    from .teacher import TeacherConfig, fit_teacher
+
+    config = load_recipe(recipe)
+    torch.set_num_threads(threads)
+    source = CorpusSource(Corpus.load(data), make_front_end(config.front_end), config.augment)
+    with Progress(console=stderr) as bar:
+        task = bar.add_task("TC-ResNet", total=members * epochs)
+        trained = fit_teacher(source, TeacherConfig(seed=seed, epochs=epochs, width=width), members=members, report=lambda *_: bar.advance(task))
+    trained.save(output)
+    clips, labels = source.fixed_audio("valid")
+    share = float((trained.logits(clips).argmax(1) == np.asarray(labels)).mean())
+    result: dict[str, object] = {"file": str(output), "digest": trained.digest(), "members": members, "valid": share}
+    if as_json:
+        write_json(result)
+    else:
+        write_line(f"{output}: {members} network{'s'[: members > 1]}, valid {100 * share:.2f} % of {len(labels)} clips, float, last epoch")
     return result
 
 

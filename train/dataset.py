@@ -6,14 +6,30 @@ There is no second feature path; knows neither models nor losses.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
+from ..edge.errors import DataError
 from ..edge.frontend import FrontEnd
 from .augment import Augmentation, NoiseBank, augment
 from .config import AugmentConfig
 from .corpora.corpus import Corpus
+from .loop import Epoch
 
-__all__ = ["CorpusSource", "mask_events"]
+__all__ = ["CorpusSource", "Judge", "mask_events"]
+
+
+class Judge(Protocol):
+    """A teacher, as a source needs it."""
+
+    classes: tuple[str, ...]
+
+    def logits(self, clips: np.ndarray) -> np.ndarray:
+        """Log-probabilities float32 [n_clips, n_classes] of int16 clips [n_clips, n_samples]."""
+
+    def digest(self) -> str:
+        """Names its weights."""
 
 
 class CorpusSource:
@@ -25,10 +41,20 @@ class CorpusSource:
     front_end : FrontEnd
     settings : AugmentConfig
         Ranges of the augmentation.
+    teacher : Judge, optional
+        Hears the same augmented clips.
+
+    Raises
+    ------
+    DataError
+        If the teacher knows other classes.
     """
 
-    def __init__(self, corpus: Corpus, front_end: FrontEnd, settings: AugmentConfig) -> None:
-        self.corpus, self.front_end, self.settings = corpus, front_end, settings
+    def __init__(self, corpus: Corpus, front_end: FrontEnd, settings: AugmentConfig, teacher: Judge | None = None) -> None:
+        self.corpus, self.front_end, self.settings, self.teacher = corpus, front_end, settings, teacher
+        if teacher is not None and teacher.classes != corpus.classes:
+            raise DataError(f"a teacher must know the classes of the corpus, {', '.join(corpus.classes)}; this one knows {', '.join(teacher.classes)}")
+        self.teacher_digest = "" if teacher is None else teacher.digest()
         self.classes, self.digest = corpus.classes, corpus.digest
         self.n_inputs = front_end.n_inputs
         self.payload_max = (1 << front_end.payload_bits) - 1
@@ -51,12 +77,13 @@ class CorpusSource:
         chosen = self.corpus.indices(split)
         return np.asarray(self.corpus.clips[chosen]), self.corpus.labels[chosen]
 
-    def train_epoch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Augmented training events: int16 [n_clips, n_timesteps, n_inputs], labels int64 [n_clips]."""
+    def train_epoch(self, rng: np.random.Generator) -> Epoch:
+        """Augmented training events in random order, with the teacher's opinion of them where there is one."""
         audio, labels = self.train_audio(rng)
+        opinions = None if self.teacher is None else self.teacher.logits(audio[:, -self.corpus.n_samples :])
         payloads = self.front_end.payloads(audio)
         mask_events(payloads, rng, self.front_end.n_channels, self.settings.time_mask, self.settings.channel_mask)
-        return payloads, labels
+        return Epoch(payloads, labels, opinions)
 
     def fixed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Events of a split."""

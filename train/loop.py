@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,28 +24,55 @@ from ..edge.errors import DataError, Error
 from .config import Config, to_dict
 from .model import SCMLModel
 
-__all__ = ["EventSource", "Progress", "TrainingStopped", "accuracy", "calibrate", "fit", "load_model", "predict", "to_input", "train_step_loss"]
+__all__ = [
+    "Epoch",
+    "EventSource",
+    "Progress",
+    "TrainingStopped",
+    "accuracy",
+    "calibrate",
+    "fit",
+    "load_model",
+    "predict",
+    "teacher_of",
+    "to_input",
+    "train_step_loss",
+]
 
 CHECKPOINT = "checkpoint.pt"
 
 
-class EventSource(Protocol):
-    """Where a loop gets its events.
+class Epoch(NamedTuple):
+    """Training clips of an epoch.
 
-    Payload arrays are int16 [n_clips, n_timesteps, n_inputs]; labels int64 [n_clips]. ``digest`` names the clips: a run resumes on the same ones only.
+    Attributes
+    ----------
+    payloads : int16 [n_clips, n_timesteps, n_inputs]
+    labels : int64 [n_clips]
+    opinions : float32 [n_clips, n_classes], optional
+        A teacher's log-probabilities.
     """
+
+    payloads: np.ndarray
+    labels: np.ndarray
+    opinions: np.ndarray | None = None
+
+
+class EventSource(Protocol):
+    """Where a loop gets its events. ``digest`` names the clips, ``teacher_digest`` the teacher ("" for none): a run resumes on the same ones only."""
 
     n_inputs: int
     payload_max: int
     classes: tuple[str, ...]
     scored_timesteps: int
     digest: str
+    teacher_digest: str
 
-    def train_epoch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def train_epoch(self, rng: np.random.Generator) -> Epoch:
         """Augmented training clips in random order."""
 
     def fixed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Clips of a split as they are."""
+        """Payloads and labels of a split as they are."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +123,7 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
     torch.manual_seed(config.seed)
     model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)
     valid_payloads, valid_labels = source.fixed("valid")
-    first_payloads, first_labels = source.train_epoch(_generator(config, 0))
+    first_payloads, first_labels, _ = source.train_epoch(_generator(config, 0))
     _check_classes(source, first_labels)
     steps = math.ceil(len(first_labels) / config.batch)
     balance = _class_weights(config, source, first_labels)
@@ -111,14 +138,16 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
     with _Log(output, config, fresh=done == 0) as log, ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(_draw_epoch, config, source, done)
         for epoch in range(done, config.epochs):
-            seed, payloads, labels = coming.result()
+            seed, (payloads, labels, opinions) = coming.result()
             if epoch + 1 < config.epochs:
                 coming = ahead.submit(_draw_epoch, config, source, epoch + 1)
             torch.manual_seed(seed)
             loss_sum, correct, rates = 0.0, 0, []
             for start in range(0, len(labels), config.batch):
-                batch, truth = payloads[start : start + config.batch], torch.from_numpy(labels[start : start + config.batch])
-                loss, logits, rate = train_step_loss(model, gain, config, batch, truth, source.scored_timesteps, balance)
+                part = slice(start, start + config.batch)
+                truth = torch.from_numpy(labels[part])
+                opinion = None if opinions is None else torch.from_numpy(opinions[part])
+                loss, logits, rate = train_step_loss(model, gain, config, payloads[part], truth, source.scored_timesteps, balance, opinion)
                 if not torch.isfinite(loss):
                     raise TrainingStopped(
                         f"the loss must be finite; it is not at epoch {epoch}, step {start // config.batch}. Lower learning_rate (now {config.learning_rate}) "
@@ -161,16 +190,29 @@ def load_model(config: Config, source: EventSource, output: Path) -> SCMLModel:
         If there is no checkpoint, or it is of another configuration.
     """
     model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)
-    saved = _read_checkpoint(output / CHECKPOINT, config, source)
+    saved = _read_checkpoint(output / CHECKPOINT, config, source, any_teacher=True)
     weights = saved["average"] if config.ema else saved["model"]
     model.load_state_dict({key.removeprefix("module."): value for key, value in weights.items() if key != "n_averaged"})
     return model
 
 
+def teacher_of(output: Path, config: Config, source: EventSource) -> str:
+    """Digest of the teacher of the checkpoint in ``output``, "" for none."""
+    saved = _read_checkpoint(output / CHECKPOINT, config, source, any_teacher=True)
+    return str(json.loads(saved["config"]).get("teacher", ""))
+
+
 def train_step_loss(
-    model: SCMLModel, gain: torch.Tensor, config: Config, payloads: np.ndarray, truth: torch.Tensor, scored: int, balance: torch.Tensor
+    model: SCMLModel,
+    gain: torch.Tensor,
+    config: Config,
+    payloads: np.ndarray,
+    truth: torch.Tensor,
+    scored: int,
+    balance: torch.Tensor,
+    opinion: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Loss of one batch: cross-entropy on the class scores plus a pull of every layer's firing rate toward the target.
+    """Loss of one batch: cross-entropy on the class scores, a teacher's share of it, and a pull of every layer's firing rate toward the target.
 
     Returns
     -------
@@ -182,6 +224,10 @@ def train_step_loss(
     scores = out.emitted[-window:].sum(0)
     logits = gain * scores * (4.0 / (model.config.nominal_threshold * scored))
     loss = nn.functional.cross_entropy(logits, truth, weight=balance, label_smoothing=config.label_smoothing)
+    if opinion is not None:  # Hinton et al. 2015: softened distributions, weighted by the temperature's square to keep the size of the gradient
+        heat, share = config.teacher_temperature, config.teacher_weight
+        distance = nn.functional.kl_div((logits / heat).log_softmax(1), (opinion / heat).log_softmax(1), reduction="batchmean", log_target=True)
+        loss = (1 - share) * loss + share * heat**2 * distance
     rates = [s.mean((0, 1)) for s in out.spikes]
     for rate in rates:
         excess = rate.mean() - config.rate_target
@@ -241,11 +287,11 @@ def _parameter_groups(config: Config, model: SCMLModel, gain: torch.Tensor) -> l
     return groups
 
 
-def _draw_epoch(config: Config, source: EventSource, epoch: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Everything random of an epoch, from its own generator: a seed for torch, payloads, labels."""
+def _draw_epoch(config: Config, source: EventSource, epoch: int) -> tuple[int, Epoch]:
+    """Everything random of an epoch, from its own generator: a seed for torch, and the clips."""
     rng = _generator(config, epoch)
     seed = int(rng.integers(1 << 62))
-    return seed, *source.train_epoch(rng)
+    return seed, source.train_epoch(rng)
 
 
 def _one_cycle(step: int, total: int, warmup: float) -> float:
@@ -273,7 +319,7 @@ def _check_classes(source: EventSource, labels: np.ndarray) -> None:
 
 def _fingerprint(config: Config, source: EventSource) -> str:
     """All that a run depends on, as JSON."""
-    return json.dumps({**to_dict(config), "corpus": source.digest}, sort_keys=True)
+    return json.dumps({**to_dict(config), "corpus": source.digest, "teacher": source.teacher_digest}, sort_keys=True)
 
 
 def _save(output: Path, config: Config, source: EventSource, state: dict[str, Any], gain: torch.Tensor, epoch: int) -> None:
@@ -294,12 +340,14 @@ def _resume(output: Path, config: Config, source: EventSource, state: dict[str, 
     return int(saved["epoch"])
 
 
-def _read_checkpoint(path: Path, config: Config, source: EventSource) -> dict[str, Any]:
+def _read_checkpoint(path: Path, config: Config, source: EventSource, *, any_teacher: bool = False) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True)
         theirs, ours = json.loads(saved["config"]), json.loads(_fingerprint(config, source))
     except Exception as error:
         raise DataError(f"{path} must be a readable checkpoint of this program: remove it to start anew ({type(error).__name__})") from None
+    if any_teacher:
+        ours["teacher"] = theirs.get("teacher")
     if theirs != ours:
         keys = ", ".join(_differing(theirs, ours))
         raise DataError(f"{path} must be of the same configuration to resume; these keys differ: {keys}. Choose another --output or remove it")

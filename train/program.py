@@ -22,9 +22,9 @@ from ..edge.network import Network
 from ..edge.runtime import Runtime
 from .config import Config, FrontEndConfig, from_dict, to_dict
 from .corpora.corpus import Corpus
-from .dataset import CorpusSource
+from .dataset import CorpusSource, Judge
 from .export import to_network
-from .loop import Progress, fit, load_model, predict
+from .loop import Progress, fit, load_model, predict, teacher_of
 from .model import SCMLModel
 
 __all__ = ["calibrate_detector", "export_checkpoint", "export_model", "make_front_end", "train_network"]
@@ -42,7 +42,15 @@ def make_front_end(config: FrontEndConfig) -> frontend.FrontEnd:
 
 
 def train_network(
-    config: Config, corpus: Corpus, output: Path, *, name: str = "keywords", report: Callable[[Progress], None] = lambda _: None, threads: int = 1
+    config: Config,
+    corpus: Corpus,
+    output: Path,
+    *,
+    name: str = "keywords",
+    report: Callable[[Progress], None] = lambda _: None,
+    threads: int = 1,
+    splits: tuple[str, ...] = ("valid", "test"),
+    teacher: Judge | None = None,
 ) -> dict[str, Any]:
     """Train (or resume), export to ``output/net.ormia`` and score the file.
 
@@ -58,25 +66,31 @@ def train_network(
         Called after each epoch.
     threads : int
         For torch and the kernels. More than one helps large networks on idle cores only: at the demo's size their threads wait for one another.
+    splits : tuple of str
+        What to score.
+    teacher : Judge, optional
+        For distillation.
 
     Returns
     -------
     dict
-        Also written to ``output/metrics.json``: accuracy of the deployed integers on ``valid`` and ``test`` (last epoch), whether torch's exact
+        Also written to ``output/metrics.json``: accuracy of the deployed integers on each of ``splits`` (last epoch), whether torch's exact
         mode labels every clip the same, digests, seed.
     """
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
-    source = CorpusSource(corpus, make_front_end(config.front_end), config.augment)
+    source = CorpusSource(corpus, make_front_end(config.front_end), config.augment, teacher)
     model = fit(config, source, output, report=report)
-    return export_model(model, source, config, output, name)
+    return export_model(model, source, config, output, name, splits)
 
 
-def export_model(model: SCMLModel, source: CorpusSource, config: Config, output: Path, name: str) -> dict[str, Any]:
+def export_model(
+    model: SCMLModel, source: CorpusSource, config: Config, output: Path, name: str, splits: tuple[str, ...] = ("valid", "test")
+) -> dict[str, Any]:
     """Write ``net.ormia`` and ``metrics.json`` for a trained model; see ``train_network``."""
     metadata = {
         "front_end": json.loads(json.dumps(source.front_end.to_dict())),
-        "provenance": {"config": json.loads(json.dumps(to_dict(config))), "corpus": source.corpus.digest},
+        "provenance": {"config": json.loads(json.dumps(to_dict(config))), "corpus": source.corpus.digest, "teacher": source.teacher_digest or None},
     }
     net = to_network(model, source.classes, payload_bits=source.front_end.payload_bits, name=name, metadata=metadata)
     net = dataclasses.replace(net, metadata={**metadata, "detector": calibrate_detector(net, source).as_dict()})
@@ -85,7 +99,7 @@ def export_model(model: SCMLModel, source: CorpusSource, config: Config, output:
     runtime = Runtime(read_network(path))  # what is scored is the file, not the object in memory
     metrics: dict[str, Any] = {"network": network_digest(net), "corpus": source.corpus.digest, "seed": config.seed, "epochs": config.epochs, "accuracy": {}}
     same = True
-    for split in ("valid", "test"):
+    for split in splits:
         payloads, labels = source.fixed(split)
         found = np.asarray(runtime.predict(payloads))
         metrics["accuracy"][split] = {"share": float((found == labels).mean()), "clips": len(labels)}
@@ -119,4 +133,5 @@ def export_checkpoint(output: Path, corpus: Corpus, name: str) -> dict[str, Any]
         raise DataError(f"{output} must be the folder of a training run, with config.json and checkpoint.pt: run `ormia train` first") from None
     config: Config = from_dict(Config, values, "config.json")
     source = CorpusSource(corpus, make_front_end(config.front_end), config.augment)
+    source.teacher_digest = teacher_of(output, config, source)
     return export_model(load_model(config, source, output), source, config, output, name)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:tensorboar
 
 from ormia.edge.errors import DataError, UsageError  # noqa: E402
 from ormia.train.config import Config, load_recipe, recipe_names, with_settings  # noqa: E402
-from ormia.train.loop import Progress, TrainingStopped, accuracy, fit, load_model, to_input  # noqa: E402
+from ormia.train.loop import Epoch, Progress, TrainingStopped, accuracy, fit, load_model, to_input  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig  # noqa: E402
 
 SMALL = Config(epochs=4, batch=16, model=ModelConfig(layers=(LayerConfig(neurons=16, motif=8),)))
@@ -24,7 +24,7 @@ SMALL = Config(epochs=4, batch=16, model=ModelConfig(layers=(LayerConfig(neurons
 class Toy:
     """Two classes told apart by which half of the channels is busy."""
 
-    n_inputs, payload_max, classes, scored_timesteps = 8, 1, ("low", "high"), 10
+    n_inputs, payload_max, classes, scored_timesteps, teacher_digest = 8, 1, ("low", "high"), 10, ""
 
     def __init__(self, missing: int | None = None, digest: str = "toy") -> None:
         self.missing, self.digest = missing, digest
@@ -34,8 +34,8 @@ class Toy:
         rate = np.where((np.arange(8) >= 4) == labels[:, None], 0.6, 0.1)
         return (rng.random((n, 10, 8)) < rate[:, None]).astype(np.int16), labels.astype(np.int64)
 
-    def train_epoch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return self._draw(rng, 96)
+    def train_epoch(self, rng: np.random.Generator) -> Epoch:
+        return Epoch(*self._draw(rng, 96))
 
     def fixed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         return self._draw(np.random.default_rng(len(split)), 64)
