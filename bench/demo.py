@@ -21,6 +21,7 @@ from ormia.edge.provenance import provenance
 
 
 def read(path: Path) -> dict[str, Any]:
+    """A JSON file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -62,6 +63,7 @@ def of_demo(run: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path, help="folder of a demo run")
     parser.add_argument("--seeds", type=Path, help="folder of `ormia train demo --seeds N`")
