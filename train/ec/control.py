@@ -107,22 +107,27 @@ class ControlTask:
     config : TaskConfig
     seed : int
         Of the run: initial states.
+    payload_bits : int
+        Width of rounded observations.
 
     Attributes
     ----------
     n_inputs, n_outputs : int
         Lengths of an observation and of a network's output.
+    labels : tuple of str
+        Names of the outputs.
     steps : int
         Steps of environments so far, in training.
     """
 
     payload_unit = None
 
-    def __init__(self, config: TaskConfig, seed: int) -> None:
-        self.config, self.seed = config, seed
+    def __init__(self, config: TaskConfig, seed: int, payload_bits: int) -> None:
+        self.config, self.seed, self.payload_bits = config, seed, payload_bits
         self._environments = [make_environment(config)]
         self.actions = Actions(self._environments[0].action_space, config.env)
         self.n_inputs, self.n_outputs = self._environments[0].observation_space.shape[0], self.actions.n_outputs
+        self.labels = tuple(f"output {i}" for i in range(self.n_outputs))
         self.steps = 0
 
     def environment(self, number: int) -> Any:
@@ -131,6 +136,11 @@ class ControlTask:
             self._environments.append(make_environment(self.config))
         return self._environments[number]
 
+    @property
+    def longest(self) -> int:
+        """Steps after which an episode ends."""
+        return self.environment(0).spec.max_episode_steps or self.config.max_steps
+
     def warm_up(self, normalizer: Normalizer) -> None:
         """Observations under random actions, so that the first generation sees something of size 1."""
         env = self.environment(0)
@@ -138,13 +148,13 @@ class ControlTask:
         for episode in range(WARM_UP_EPISODES):
             seed = episode_seed(self.seed, WARM_UP, 0, episode)
             env.action_space.seed(seed)
-            observation, done, steps = self._reset(env, seed), False, 0
-            while not done:
+            observation = self._reset(env, seed)
+            for _ in range(self.longest):
                 normalizer.gather(sums, np.array([episode]), np.asarray(observation, np.float64)[None])
                 observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
                 self.check(np.asarray(observation), reward)
-                steps += 1
-                done = terminated or truncated or steps >= self.config.max_steps
+                if terminated or truncated:
+                    break
         normalizer.add(sums)
 
     def fitness(
@@ -230,7 +240,7 @@ class ControlTask:
         environments = [self.environment(slot) for slot in range(len(which))]
         observations = np.stack([self._reset(env, seed) for env, seed in zip(environments, seeds, strict=True)]).astype(np.float64)
         active = np.arange(len(which))
-        for _ in range(self.config.max_steps if environments[0].spec.max_episode_steps is None else environments[0].spec.max_episode_steps):
+        for _ in range(self.longest):
             seen = observations[active]
             if sums is not None:
                 normalizer.gather(sums, active, seen)

@@ -56,10 +56,10 @@ class NetworkConfig:
     readout_delay: bool = True
 
     def __post_init__(self) -> None:
-        if self.neurons < 1 or self.sub_steps < 1 or not 0 <= self.excitatory <= 1 or not 0 < self.density <= 1 or self.payload_bits not in (0, *range(2, 9)):
-            raise UsageError(
-                "network must have neurons, sub_steps >= 1, excitatory in 0..1, density above 0 and at most 1, payload_bits 0, 2..8: correct the recipe"
-            )
+        if min(self.neurons, self.sub_steps) < 1 or not 0 <= self.excitatory <= 1 or not 0 < self.density <= 1:
+            raise UsageError("network must have neurons and sub_steps of at least 1, excitatory in 0..1, density above 0 and at most 1: correct the recipe")
+        if self.payload_bits not in (0, *range(2, 9)):
+            raise UsageError(f"network.payload_bits must be 0 or in 2..8, not {self.payload_bits}: correct the recipe")
         if self.step_ms <= 0 or min(self.tau_synapse_ms, self.tau_membrane_ms, self.tau_readout_ms) < 0:
             raise UsageError("network.step_ms must be above 0 and no time constant below it: correct the recipe")
 

@@ -59,7 +59,7 @@ def lock_step(
             observation, reward, terminated, truncated, _ = env.step(actions[slot])
             running[slot] += reward
             lengths[slot] += 1
-            if terminated or truncated or lengths[slot] >= task.config.max_steps:
+            if terminated or truncated or lengths[slot] >= task.longest:
                 finished[slot] += running[slot]
                 episodes[slot] += 1
                 running[slot] = lengths[slot] = 0

@@ -36,7 +36,7 @@ MAY_CHANGE = ("generations", "evaluate_every")  # between the pieces of one run
 def make_task(config: SearchConfig, data: Path | None = None) -> Any:
     """The task of a recipe; ``data`` is the corpus folder of keywords."""
     if config.task.kind == "control":
-        return ControlTask(config.task, config.seed)
+        return ControlTask(config.task, config.seed, config.network.payload_bits)
     from .clips import keyword_task, mts_xor_task
 
     if config.task.kind == "mts_xor":
