@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from ormia.edge.errors import UsageError  # noqa: E402
+from ormia.edge.errors import DataError, UsageError  # noqa: E402
 from ormia.edge.runtime import Runtime  # noqa: E402
 from ormia.train.baselines import BASELINES, BaselineConfig, TrainedBaseline, baseline_config, dense, feed_forward, fit_baseline  # noqa: E402
 from ormia.train.baselines.features import Features  # noqa: E402
@@ -165,6 +165,33 @@ def test_stored_weights_are_int8_and_one_scale_serves_the_head(trained: TrainedB
         per_channel = stored.abs().flatten(1).amax(1)
         assert int(per_channel.max()) == 127
         assert (number == len(trained.integer.weights) - 1) or bool((per_channel == 127).all())
+
+
+def test_a_saved_baseline_comes_back_and_anything_else_is_refused(trained: TrainedBaseline, tmp_path: Path):
+    trained.save(tmp_path / "one.safetensors")
+    again, (clips, _) = TrainedBaseline.load(tmp_path / "one.safetensors"), Tones().fixed_audio("test")
+    assert again.digest() == trained.digest()
+    assert again.config == trained.config
+    for integer in (False, True):
+        assert torch.equal(again.logits(clips, integer=integer), trained.logits(clips, integer=integer))
+    (tmp_path / "two.safetensors").write_bytes((tmp_path / "one.safetensors").read_bytes()[:-50])
+    for name in ("two", "three"):
+        with pytest.raises(DataError, match=r"must be a baseline that this program saved: train it again"):
+            TrainedBaseline.load(tmp_path / f"{name}.safetensors")
+
+
+def test_a_teacher_shapes_what_is_learnt():
+    class Contrary:
+        """Is sure of the wrong class."""
+
+        def logits(self, clips: np.ndarray) -> np.ndarray:
+            low = np.abs(np.diff(clips.astype(np.float32), axis=1)).mean(1) < 2000
+            return np.log(np.where(low[:, None], [0.02, 0.98], [0.98, 0.02])).astype(np.float32)
+
+    plan = BaselineConfig(network="gru", epochs=8, batch=16, learning_rate=1e-2, teacher_weight=1.0)
+    clips, labels = Tones().fixed_audio("test")
+    assert fit_baseline(Tones(), plan, teacher=Contrary()).accuracy(clips, labels) < 0.5
+    assert fit_baseline(Tones(), plan).accuracy(clips, labels) > 0.5
 
 
 def test_training_again_gives_the_same_network():

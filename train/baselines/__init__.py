@@ -3,6 +3,7 @@
 
 from .networks import BASELINES
 from .rivals import dense, feed_forward
-from .training import AudioEpochs, BaselineConfig, TrainedBaseline, baseline_config, fit_baseline, score_baseline
+from .trained import BaselineConfig, TrainedBaseline
+from .training import AudioEpochs, baseline_config, fit_baseline, score_baseline
 
 __all__ = ["BASELINES", "AudioEpochs", "BaselineConfig", "TrainedBaseline", "baseline_config", "dense", "feed_forward", "fit_baseline", "score_baseline"]

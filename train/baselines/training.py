@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a non-spiking baseline to the last epoch, make it int8, fine-tune that where it lost, and predict clips with either."""
+"""Train a non-spiking baseline to the last epoch, make it int8 and fine-tune that where it lost."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,14 +15,14 @@ from torch import nn
 from ...edge.errors import UsageError
 from ..config import Config
 from .features import Features
-from .int8 import QuantizedDSCNN, QuantizedGRU, quantized
+from .int8 import quantized
 from .networks import BASELINES
+from .trained import CHUNK, BaselineConfig, TrainedBaseline
 
-__all__ = ["AudioEpochs", "BaselineConfig", "TrainedBaseline", "baseline_config", "fit_baseline", "score_baseline"]
+__all__ = ["AudioEpochs", "baseline_config", "fit_baseline", "score_baseline"]
 
 LOSS_TO_MEND = 0.005  # fine-tune where int8 loses more than this share of the valid clips
 CALIBRATION_CLIPS = 512
-CHUNK = 128
 
 
 class AudioEpochs(Protocol):
@@ -38,84 +37,24 @@ class AudioEpochs(Protocol):
         """Clips of a split as they are."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BaselineConfig:
-    """Everything the training of a baseline depends on, its corpus and augmentation of audio aside.
+class Judge(Protocol):
+    """A teacher, as a baseline needs it."""
 
-    Attributes
-    ----------
-    network : str
-        Of ``BASELINES``.
-    time_mask, channel_mask : int
-        Longest run of frames and of mel bands silenced in a training clip.
-    tune_epochs, tune_rate : int, float
-        Of the quantization-aware fine-tuning; its rate is in units of ``learning_rate``.
-    """
-
-    network: str = "dscnn"
-    seed: int = 0
-    epochs: int = 60
-    batch: int = 64
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-    time_mask: int = 0
-    channel_mask: int = 0
-    tune_epochs: int = 6
-    tune_rate: float = 0.05
+    def logits(self, clips: np.ndarray) -> np.ndarray:
+        """Log-probabilities float32 [n_clips, n_classes] of int16 clips [n_clips, n_samples]."""
 
 
-@dataclass
-class TrainedBaseline:
-    """A trained network with its features, float and int8.
-
-    Attributes
-    ----------
-    tuned : bool
-        Whether the int8 network was fine-tuned.
-    """
-
-    config: BaselineConfig
-    features: Features
-    network: nn.Module
-    integer: QuantizedDSCNN | QuantizedGRU
-    tuned: bool = False
-
-    @torch.no_grad()
-    def logits(self, clips: np.ndarray, *, integer: bool = False) -> torch.Tensor:
-        """Scores [n_clips, n_classes] of int16 clips: float32, or int64 of the integer network."""
-        self.network.eval()
-        run = self.integer.integer_logits if integer else self.network
-        return torch.cat([run(self.features(clips[i : i + CHUNK])) for i in range(0, len(clips), CHUNK)])
-
-    def predict(self, clips: np.ndarray, *, integer: bool = False) -> np.ndarray:
-        """Classes int64 [n_clips]; ties go to the lowest."""
-        return self.logits(clips, integer=integer).numpy().argmax(1)
-
-    def accuracy(self, clips: np.ndarray, labels: np.ndarray, *, integer: bool = False) -> float:
-        """Share of clips with the right class."""
-        return float((self.predict(clips, integer=integer) == labels).mean())
-
-    def digest(self) -> str:
-        """SHA-256 of the weights, float and int8."""
-        sha = hashlib.sha256()
-        for tensor in (*self.network.state_dict().values(), *self.integer.state_dict().values()):
-            sha.update(tensor.contiguous().numpy().tobytes())
-        return sha.hexdigest()
-
-    def costs(self, n_samples: int) -> dict[str, dict[str, int]]:
-        """Sizes and multiply-accumulates (``int8.Cost``) of both forms, for a clip of ``n_samples``."""
-        n_frames = 1 + (n_samples - self.features.log_mel.window_samples) // self.features.log_mel.hop
-        return {name: asdict(self.integer.cost(n_frames, self.features.n_features, bits=bits)) for name, bits in (("float", 32), ("int8", 8))}
-
-
-def fit_baseline(source: AudioEpochs, config: BaselineConfig, *, report: Callable[[int, float, float], None] | None = None) -> TrainedBaseline:
+def fit_baseline(
+    source: AudioEpochs, config: BaselineConfig, *, teacher: Judge | None = None, report: Callable[[int, float, float], None] | None = None
+) -> TrainedBaseline:
     """Train a baseline to the last epoch and make it int8.
 
     Parameters
     ----------
     source : AudioEpochs
     config : BaselineConfig
+    teacher : Judge, optional
+        For distillation, as a spiking network has it.
     report : callable (epoch, loss, accuracy on ``valid``), optional
         Called after each epoch.
 
@@ -143,7 +82,7 @@ def fit_baseline(source: AudioEpochs, config: BaselineConfig, *, report: Callabl
         if report:
             report(epoch, loss, judge(network))
 
-    _descend(network, features, source, config, n_samples, range(config.epochs), after)
+    _descend(network, features, source, config, teacher, n_samples, range(config.epochs), after)
     result = TrainedBaseline(config, features, network, quantized(network.eval()))
     calm = features(source.train_audio(np.random.default_rng([config.seed, config.epochs]))[0][:CALIBRATION_CLIPS, -n_samples:])
     result.integer.calibrate(calm)
@@ -151,7 +90,7 @@ def fit_baseline(source: AudioEpochs, config: BaselineConfig, *, report: Callabl
     if plain < goal and config.tune_epochs:
         tuned = _to_tune(result)
         slower = replace(config, learning_rate=config.learning_rate * config.tune_rate)
-        _descend(tuned.integer, features, source, slower, n_samples, range(config.epochs, config.epochs + config.tune_epochs), lambda *_: None)
+        _descend(tuned.integer, features, source, slower, teacher, n_samples, range(config.epochs, config.epochs + config.tune_epochs), lambda *_: None)
         if tuned.accuracy(*valid, integer=True) > plain:
             return tuned
     return result
@@ -170,6 +109,7 @@ def baseline_config(network: str, recipe: Config, *, seed: int = 0, **changes: A
     base = BaselineConfig(
         network=network, seed=seed, epochs=recipe.epochs, batch=recipe.batch, label_smoothing=recipe.label_smoothing,
         time_mask=recipe.augment.time_mask, channel_mask=recipe.augment.channel_mask,
+        teacher_weight=recipe.teacher_weight, teacher_temperature=recipe.teacher_temperature,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -191,6 +131,7 @@ def _descend(
     features: Features,
     source: AudioEpochs,
     config: BaselineConfig,
+    teacher: Judge | None,
     n_samples: int,
     epochs: range,
     after: Callable[[int, float], None],
@@ -210,6 +151,10 @@ def _descend(
             chosen, truth = clips[start : start + config.batch, -n_samples:], torch.from_numpy(labels[start : start + config.batch])
             logits = network(features(chosen, rng, config.time_mask, config.channel_mask))
             loss = nn.functional.cross_entropy(logits, truth, label_smoothing=config.label_smoothing)
+            if teacher is not None:  # Hinton et al. 2015 (arXiv 1503.02531), as in ``loop``
+                heat, share, opinion = config.teacher_temperature, config.teacher_weight, torch.from_numpy(teacher.logits(chosen))
+                distance = nn.functional.kl_div((logits / heat).log_softmax(1), (opinion / heat).log_softmax(1), reduction="batchmean", log_target=True)
+                loss = (1 - share) * loss + share * heat**2 * distance
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
