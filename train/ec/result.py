@@ -49,12 +49,12 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
     dict
         Content of ``metrics.json``.
     """
-    task, config = search.task, search.config
+    config = search.config
     returns = search.evaluate(workers, FINAL, config.task.final)
     boolean = config.method.kind == "ec"
     weights = int(np.size(search.method.parameters))
     result: dict[str, Any] = {
-        "recipe": to_dict(config) | {"task": {**to_dict(config.task), "target": _finite(config.task.target)}},
+        "recipe": to_dict(config) | {"task": to_dict(config.task) | {"target": _finite(config.task.target)}},
         "workers": workers.size,
         "solved": search.solved,
         "generations": len(search.history),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ class Search:
         if not path.exists():
             return False
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 arrays = dict(file)
             text = json.loads(bytes(arrays.pop("about")))
             given = json.loads(json.dumps(to_dict(self.config)))
@@ -173,7 +174,7 @@ class Search:
             self.method.restore(arrays)
             self.normalizer.restore(arrays)
             self.history, self.seconds, self.solved = text["history"], text["seconds"], text["solved"]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} must be the checkpoint of a search, but cannot be read ({error}): remove it to start again") from None
         return True
 
