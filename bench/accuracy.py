@@ -82,6 +82,16 @@ def answers(found: list[tuple[int, int | None, Run, dict[str, Any]]], form: str,
     return table
 
 
+def settings_tried(folder: Path) -> dict[str, int]:
+    """Arms with figures in the work folder of a corpus, by network; settings that were only tried on ``valid`` are among them."""
+    tried: dict[str, int] = {}
+    for arm in sorted(path for path in folder.glob("*") if any(path.glob("*/figures.json"))):
+        made_of = json.loads(next(arm.glob("*/figures.json")).read_text())["made_of"]
+        kind = made_of["baseline"]["network"] if made_of["baseline"] else "spiking"
+        tried[kind] = tried.get(kind, 0) + 1
+    return tried
+
+
 def compare(predicted: dict[str, np.ndarray], corpus: Corpus, rival: str) -> list[dict[str, Any]]:
     """Every row against ``rival``, on the clips both were tested on, clustered by speaker."""
     names = np.array(clusters(corpus))
@@ -123,6 +133,7 @@ def run(options: argparse.Namespace) -> None:
             "format": FORMAT, "table": table, "corpus": corpus.digest, "source": corpus.provenance.get("source"), "classes": list(corpus.classes),
             "clips": {split: len(corpus.indices(split)) for split in ("train", "valid", "test")}, "speakers": corpus.speaker_counts(),
             "folds": options.folds or None, "seeds": options.seeds, "recipe": options.recipe, "arms": rows,
+            "settings_tried": settings_tried(options.work / corpus.digest[:12]),
             "comparisons": compare(predicted, corpus, rival) if predicted else [], "made": provenance(),
         }  # fmt: skip
         options.output.write_text(json.dumps(result, indent=1) + "\n")

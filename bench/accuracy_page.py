@@ -80,6 +80,8 @@ def section(table: dict[str, Any]) -> list[str]:
         *accuracy_rows(table),
         "",
     ]
+    tried = ", ".join(f"{name} {count}" for name, count in table["settings_tried"].items())
+    lines += [f"Settings with figures in the work folder, tried on `valid` or shown here: {tried}.", ""] if tried else []
     if table["comparisons"]:
         first = table["comparisons"][0]
         drawn = f"Paired bootstrap over {first['clusters']:,} clusters (a speaker, or a clip that nobody speaks) of {first['clips']:,} test clips:"

@@ -71,8 +71,9 @@ def parse_arm(text: str, recipe: str) -> Arm:
     ----------
     text : str
         NAME is a baseline (``dscnn``, ``dscnn-mfcc``, ``gru``) or a recipe. Changes of a recipe: ``dense`` and ``feedforward`` (spiking rivals of the same
-        neurons), ``bits=N``, ``membrane=N`` (membrane and current bits, with a threshold that fits), ``round=N`` (weights rounded after training), or
-        any ``key.subkey=value`` of it. Changes of a baseline: keys of ``BaselineConfig``. Of both: ``teachers=N``, distillation from N networks.
+        neurons), ``bits=N`` (of weights; accumulators of 24 bits where N is above the recipe's), ``membrane=N`` (membrane and current bits, with a
+        threshold that fits), ``round=N`` (weights rounded after training), or any ``key.subkey=value`` of it. Changes of a baseline: keys of
+        ``BaselineConfig``. Of both: ``teachers=N``, distillation from N networks.
     recipe : str
         Recipe from which baselines take epochs, batch and augmentation, and teachers their augmentation.
 
@@ -99,7 +100,8 @@ def parse_arm(text: str, recipe: str) -> Arm:
         elif key in _WIDTHS and not (value.isdigit() and int(value) in _WIDTHS[key]):
             raise UsageError(f"{key} of an arm must be {_WIDTHS[key][0]} to {_WIDTHS[key][-1]} bits, as in {key}={_WIDTHS[key][0]}, not {change!r}")
         elif key == "bits":
-            config = with_settings(config, [f"model.weight_bits={value}"])
+            wider = int(value) > config.model.weight_bits  # its sums may be too
+            config = with_settings(config, [f"model.weight_bits={value}", *(["model.accumulator_bits=24"] if wider else [])])
         elif key == "membrane":
             nominal = min(config.model.nominal_threshold, (1 << int(value) - 1) // 8)
             config = with_settings(config, [f"model.membrane_bits={value}", f"model.current_bits={value}", f"model.nominal_threshold={nominal}"])

@@ -79,6 +79,8 @@ def test_an_arm_is_a_recipe_with_changes():
     assert [(a.motif, a.neurons) for a in arm.config.model.layers] == [(b.neurons, b.neurons) for b in base.model.layers]
     narrow = parse_arm("gsc12:membrane=12", "gsc12").config.model
     assert (narrow.membrane_bits, narrow.current_bits, narrow.nominal_threshold) == (12, 12, 256)
+    assert parse_arm("gsc12:bits=8", "gsc12").config.model.accumulator_bits == 24
+    assert parse_arm("gsc12:bits=2", "gsc12").config.model.accumulator_bits == base.model.accumulator_bits
     assert parse_arm("gsc12:bits=8;round=4;teachers=2", "gsc12").round_bits == 4
     assert parse_arm("gsc12:bits=8;round=4;teachers=2", "gsc12").teachers == 2
 
