@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arithmetic of docs/semantics.md (D1, D2) on Python integers, which cannot wrap.
 
-Nothing here knows of neurons. The Numba runtime compiles twins of these functions in ``edge/runtime.py``.
+Nothing here knows of neurons. The Numba runtime compiles twins of these functions in ``edge/runtime/kernels.py``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/semantics.md as a program: plain Python integers, no cleverness. What it computes is right by definition.
 
-Slow on purpose. Twins: ``edge/runtime.py`` (Numba), ``edge/ccode`` (C), ``hdl/core.py`` (gateware), ``train/plain.py`` (torch).
+Slow on purpose. Twins: ``edge/runtime`` (Numba), ``edge/ccode`` (C), ``hdl/core.py`` (gateware), ``train/plain.py`` (torch).
 """
 
 from __future__ import annotations

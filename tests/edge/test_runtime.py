@@ -9,22 +9,22 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from ormia.edge import runtime
 from ormia.edge.coverage import BRANCHES, Coverage
-from ormia.edge.errors import DataError
+from ormia.edge.errors import DataError, UsageError
 from ormia.edge.events import events_from_payloads
-from ormia.edge.network import Readout
+from ormia.edge.network import Formats, Network, Readout
 from ormia.edge.reference import Reference
-from ormia.edge.runtime import NumbaBackend, Runtime
-from ormia.edge.trace import first_difference
+from ormia.edge.runtime import NumbaBackend, Runtime, kernels, machine, observe, rows
+from ormia.edge.runtime.plan import BOOLEAN, LIST, WINDOW, make_plan
+from ormia.edge.trace import Counters, first_difference
 
 
-def first_wrong(module, draw_network, draw_payloads, seeds) -> tuple[int, str] | None:
-    """Seed and text of the first difference between a runtime module and the reference."""
+def first_wrong(draw_network, draw_payloads, seeds) -> tuple[int, str] | None:
+    """Seed and text of the first difference between the runtime and the reference."""
     for seed in seeds:
-        net = draw_network(seed)
+        net = draw_network(seed, plain=seed % 4 == 0)
         clips = [events_from_payloads(p) for p in draw_payloads(net, 2, 12, seed)]
-        for clip, got in zip(clips, module.NumbaBackend().load(net).run_many(clips), strict=True):
+        for clip, got in zip(clips, NumbaBackend().load(net).run_many(clips), strict=True):
             wrong = first_difference(Reference(net).run(clip), got)
             if wrong is not None:
                 return seed, str(wrong)
@@ -151,45 +151,150 @@ def test_event_lists_that_break_a7_are_refused_by_the_backend(random_network):
 def test_counts_of_branches_follow_the_order_of_coverage():
     constants = "CURRENT_HIGH CURRENT_LOW MEMBRANE_HIGH MEMBRANE_LOW TRUNCATED_NEGATIVE REFRACTORY_HOLD THRESHOLD_EQUAL RESET_ZERO RESET_SUBTRACT"
     names = [*constants.split(), "DELAYED_AXON", "PAYLOAD_ABOVE_1", "PAYLOAD_NEGATIVE"]
-    assert [getattr(runtime, name) for name in names] == list(range(len(BRANCHES)))
+    assert [getattr(observe, name) for name in names] == list(range(len(BRANCHES)))
     for name, branch in zip(names, BRANCHES, strict=True):
         assert name.split("_")[0].lower() in branch, branch
 
 
+def structured(seed: int, n_neurons: int, one_in: int, weight_bits: int, **formats) -> Network:
+    """A random recurrent network in which each source reaches about every ``one_in``-th neuron; sources by turns scattered, close, alike."""
+    rng = np.random.default_rng(seed)
+    n_inputs, reach = 9, max(1, n_neurons // one_in)
+    scattered = [np.sort(rng.permutation(n_neurons)[:reach]) for _ in range(n_inputs + n_neurons)]
+    targets = [np.arange(t[0] % (n_neurons - reach + 1), t[0] % (n_neurons - reach + 1) + reach) if i % 3 == 0 else t for i, t in enumerate(scattered)]
+    top = (1 << (weight_bits - 1)) - 1
+    weights = [np.full(reach, i % top + 1) if i % 3 == 1 else rng.choice([-1, 1], reach) * rng.integers(1, top + 1, reach) for i in range(len(targets))]
+    return Network(
+        formats=Formats(**({"weight_bits": weight_bits, "accumulator_bits": 24, "max_timesteps": 64, "payload_bits": 2} | formats)), n_inputs=n_inputs,
+        axon_source=np.arange(n_inputs + n_neurons), axon_delay=np.arange(n_inputs + n_neurons) % 3, synapse_start=np.arange(len(targets) + 1) * reach,
+        synapse_target=np.concatenate(targets), synapse_weight=np.concatenate(weights), neuron_kind=[0] * n_neurons, threshold=rng.integers(20, 200, n_neurons),
+        kind_membrane_decay=[3600], kind_current_decay=[[0]], kind_firing=[1], kind_reset=[1], kind_refractory=[0], kind_drive_shift=[2],
+        kind_current_shift=[0], readout_neuron=np.arange(0, n_neurons, 7), readout_class=np.arange(len(range(0, n_neurons, 7))) % 3,
+        readout=Readout.SPIKES, labels=("a", "b", "c"),
+    )  # fmt: skip
+
+
+STRUCTURES = {
+    "rows whose sums fit 8 bits": (100, 2, 4, {}, "dense short"),
+    "rows whose sums do not": (100, 2, 8, {}, "dense"),
+    "rows of an odd number of blocks": (33, 1, 4, {}, "dense short"),
+    "windows, lists and lists of one weight": (400, 20, 4, {}, "lists"),
+    "the same of 24-bit states": (400, 20, 4, {"membrane_bits": 24, "current_bits": 24}, "lists wide"),
+}
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_every_way_to_store_a_network_gives_the_integers_of_the_reference(random_payloads, structure):
+    n_neurons, one_in, weight_bits, formats, stored = STRUCTURES[structure]
+    net = structured(1, n_neurons, one_in, weight_bits, **formats)
+    plan = make_plan(net)
+    assert {"dense": plan.dense, "short": plan.short, "wide": plan.wide is not None, "lists": not plan.dense} == {
+        way: way in stored.split() for way in ("dense", "short", "wide", "lists")
+    }
+    if not plan.dense:
+        assert set(plan.lists.kind.tolist()) == {WINDOW, LIST, BOOLEAN}
+    payloads = random_payloads(net, 2, 10, 3)
+    expected = [Reference(net).run(events_from_payloads(clip)) for clip in payloads]
+    runtime = Runtime(net)
+    assert runtime.run(payloads).tolist() == [t.scores.tolist() for t in expected]
+    assert runtime.counters.synaptic_operations == sum(t.counters.synaptic_operations for t in expected)
+    assert expected[0].counters.spikes > 100
+    for clip, trace in zip(payloads, expected, strict=True):
+        assert first_difference(trace, runtime.trace(clip)) is None
+
+
+def test_motifs_share_the_offsets_of_their_lists():
+    net = structured(2, 400, 20, 4)
+    moved = np.concatenate([np.array([0, 20, 40, 60, 80, 100, 120]) + m for m in range(100)])
+    alike = replace(net, synapse_start=np.r_[np.arange(101) * 7, [700] * (net.n_axons - 100)], synapse_target=moved, synapse_weight=np.arange(700) % 3 + 1)
+    lists = make_plan(alike).lists
+    assert len(lists.kind) == 100
+    assert len(lists.offset) == 7
+
+
+def test_without_counters_scores_are_the_same_and_nothing_is_counted(random_network, random_payloads):
+    for seed in range(10):
+        net = random_network(seed)
+        payloads = random_payloads(net, 3, 9, seed)
+        silent = Runtime(net, count=False)
+        assert silent.run(payloads).tolist() == Runtime(net).run(payloads).tolist()
+        assert silent.counters == Counters(cycles=silent.counters.cycles)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_streams_side_by_side_equal_streams_alone(random_network, random_payloads, threads):
+    for seed in range(12):
+        net = random_network(seed)
+        payloads = random_payloads(net, 5, 30, seed)
+        alone = [Runtime(net).stream() for _ in payloads]
+        together = Runtime(net, threads=threads).open_streams(5)
+        for begin, end in [(0, 1), (1, 1), (1, 14), (14, 30)]:
+            emitted = together.push(payloads[:, begin:end])
+            assert emitted.tolist() == [stream.push(clip[begin:end]).tolist() for stream, clip in zip(alone, payloads, strict=True)], seed
+        assert together.counters.synaptic_operations == sum(stream.counters.synaptic_operations for stream in alone)
+        together.restart(3)
+        again = together.push(payloads[:, :4])
+        assert again[3].tolist() == Runtime(net).stream().push(payloads[3, :4]).tolist()
+        assert again[2].tolist() == alone[2].push(payloads[2, :4]).tolist()
+
+
+def test_streams_refuse_a_wrong_payload_whole_and_another_number_of_streams(random_network):
+    net = random_network(6, n_inputs=3, plain=True)
+    for threads in (1, 2):
+        streams, good = Runtime(net, threads=threads).open_streams(2), np.ones((2, 4, 3), np.int16)
+        wrong = good.copy()
+        wrong[1, 2, 0] = 2
+        with pytest.raises(DataError, match=r"not 2 \(clip 1, timestep 2, channel 0\)"):
+            streams.push(wrong)
+        assert streams.push(good).tolist() == Runtime(net).open_streams(2).push(good).tolist()
+    with pytest.raises(DataError, match="of all 2 streams, not of 3"):
+        streams.push(np.ones((3, 1, 3), np.int16))
+    assert Runtime(net).open_streams(0).push(np.ones((0, 4, 3), np.int16)).shape == (0, 4, len(net.readout_neuron))
+    with pytest.raises(UsageError, match="at least 1"):
+        Runtime(net, threads=0)
+
+
 PLANTED = {
-    "threshold met becomes threshold exceeded": ("membrane >= threshold", "membrane > threshold"),
-    "one bit of one weight": (").astype(np.int16),", ").astype(np.int16) ^ (np.arange(len(synapses)) == 0),"),
-    "floor in place of truncation": ("return magnitude if x >= 0 else -magnitude", "return (x * factor) >> bits"),
-    "symmetric saturation": ("max(np.int64(-limit), ", "max(np.int64(1 - limit), "),
-    "refractory count one short": ("hold[n] = tables.refractory[kind]", "hold[n] = max(1, tables.refractory[kind]) - 1"),
-    "delay one longer": ("(slot - tables.delays[g]) % rows", "(slot - min(rows - 1, tables.delays[g] + 1)) % rows"),
+    "threshold met becomes threshold exceeded": ("fires = value >= threshold[n]", "fires = value > threshold[n]"),
+    "one bit of one weight": ("drive[offset[j]] += payload * weight[j]", "drive[offset[j]] += payload * (weight[j] ^ (j == 0))"),
+    "floor in place of truncation": ("else _whole(-magnitude, wide)", "else _whole(_whole(x * factor, wide) >> (bits & 31), wide)"),
+    "symmetric saturation": ("max(below, _whole(-limit, wide))", "max(below, _whole(1 - limit, wide))"),
+    "refractory count one short": ("(np.int64(refractory[n]) if fires", "(max(np.int64(1), np.int64(refractory[n])) - 1 if fires"),
+    "delay one longer": ("(slot[0] - delays[g]) % len(ring_size)", "(slot[0] - min(len(ring_size) - 1, delays[g] + 1)) % len(ring_size)"),
+    "a row too far": ("add_short_rows(matrix, base, ", "add_short_rows(matrix, base + 1, "),
 }
 
 
 @pytest.fixture
-def copy_of_runtime(tmp_path, monkeypatch):
-    """A function that imports ``edge/runtime.py`` with one text replaced, compiled or interpreted."""
+def planted_kernel(tmp_path, monkeypatch):
+    """A function that puts a kernel with one text replaced, compiled or interpreted, in the place of the runtime's."""
 
-    def load(before: str, after: str, *, compiled: bool):
-        source = Path(runtime.__file__).read_text()
-        assert source.count(before) == 1
-        (tmp_path / "planted.py").write_text(source.replace(before, after).replace("cache=True, ", ""))
-        spec = importlib.util.spec_from_file_location("ormia.edge.planted", tmp_path / "planted.py")
+    def load(name: str, source: str):
+        (tmp_path / f"{name}.py").write_text(source.replace("cache=True, ", ""))
+        spec = importlib.util.spec_from_file_location(f"ormia.edge.runtime.{name}", tmp_path / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, spec.name, module)
-        monkeypatch.setattr(numba.config, "DISABLE_JIT", not compiled)
         spec.loader.exec_module(module)
         return module
 
-    return load
+    def plant(before: str, after: str, *, compiled: bool) -> None:
+        source = Path(kernels.__file__).read_text()
+        assert source.count(before) == 1
+        if not compiled:
+            monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+            load("planted_rows", Path(rows.__file__).read_text())
+            source = source.replace("from .rows import", "from .planted_rows import")
+        monkeypatch.setattr(machine, "run", load("planted", source.replace(before, after)).run)
+
+    return plant
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_change_of_one_bit_is_caught(copy_of_runtime, random_network, random_payloads, fault):
-    planted = copy_of_runtime(*PLANTED[fault], compiled=fault == next(iter(PLANTED)))
-    assert first_wrong(planted, random_network, random_payloads, range(60)) is not None
+def test_a_planted_change_of_one_bit_is_caught(planted_kernel, random_network, random_payloads, fault):
+    planted_kernel(*PLANTED[fault], compiled=False)
+    assert first_wrong(random_network, random_payloads, range(60)) is not None
 
 
-def test_the_kernels_compute_the_same_interpreted(copy_of_runtime, random_network, random_payloads):
-    same = copy_of_runtime("ZERO, LAST, BY_SPIKE =", "ZERO, LAST, BY_SPIKE =", compiled=False)
-    assert first_wrong(same, random_network, random_payloads, range(60)) is None
+def test_the_kernel_computes_the_same_interpreted(planted_kernel, random_network, random_payloads):
+    planted_kernel("LAST, BY_SPIKE =", "LAST, BY_SPIKE =", compiled=False)
+    assert first_wrong(random_network, random_payloads, range(30)) is None
