@@ -1,145 +1,243 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions of the generated C on Cortex-M0, M4 and RISC-V: of a neuron update, and of a synaptic operation with its share of the axon's.
+"""Instructions, flash, RAM and stack of the generated C on Cortex-M0+, M4, M7 and RV32IMC, from samples to keywords, by part.
 
-    pip install ziglang==0.17.0 unicorn==2.1.4 pyelftools==0.33
-    python bench/mcu.py runs/demo/net.ormia [--output bench/results/mcu.json]
+    pip install 'ormia[mcu]'
+    python bench/mcu.py NET.ormia RECORDING ... [--seconds 2] [--output bench/results/mcu.json]
 
-Compiled by clang (Zig) at -O2 and run in the emulator Unicorn, which counts instructions, not cycles. A timestep without events gives
-the neuron updates; what timesteps with the first 8, 16, 32 and 64 channels active take more, over their synapses, gives the synaptic operation.
+Compiled by clang (Zig) at -O2 and run in the emulator Unicorn, which counts instructions, not cycles; every event, membrane and detection is compared
+with Python's, and a difference is an error. Parts are told apart by function. A synaptic operation and the overhead of an axon are the least-squares fit
+of what each source, active alone, costs. Energy is an estimate: instructions, times cycles an instruction, times measured energy a cycle.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ormia.edge.ccode.emit import emit
-from ormia.edge.errors import CheckFailed, Error, MissingTool
+from ormia.edge.audio import audio_blocks
+from ormia.edge.ccode.cores import CORES, CROSS_FLAGS, Core, cross_compile, missing_tools
+from ormia.edge.ccode.emit import Sources, emit
+from ormia.edge.ccode.emulator import Emulated
+from ormia.edge.ccode.layout import lay_out
+from ormia.edge.clips import front_end_of
+from ormia.edge.errors import CheckFailed, Error, MissingTool, UsageError
+from ormia.edge.events import events_from_payloads
 from ormia.edge.files import write_whole
 from ormia.edge.netfile import network_digest, read_network
 from ormia.edge.network import Network
 from ormia.edge.provenance import provenance
+from ormia.edge.reference import Reference
 
-CORES = {
-    "cortex-m0": (("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0"), "UC_CPU_ARM_CORTEX_M0"),
-    "cortex-m4": (("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m4"), "UC_CPU_ARM_CORTEX_M4"),
-    "rv32imc": (("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+m+c", "-mabi=ilp32"), None),
-}
-ACTIVE = (8, 16, 32, 64)
-FLAGS = ("-std=c99", "-O2", "-ffreestanding", "-nostdlib", "-fno-sanitize=all", "-Wl,-T,bench.ld", "-Wl,-e,bench_step")
-RAM, RAM_BYTES, RETURN = 0x200000, 0x10000, 0x8000
-LINKER = """
-SECTIONS {
-    . = 0x10000; .text : { *(.text*) *(.rodata*) }
-    . = 0x200000; .data : { *(.data*) } .bss : { *(.bss*) *(COMMON) }
-    /DISCARD/ : { *(.ARM.ex*) }
-}
-"""
 HARNESS = """
 #include "{prefix}.h"
-static {prefix}_state state;
-static ormia_event events[{n}];
-void *memset(void *to, int value, __SIZE_TYPE__ n) {{ unsigned char *p = to; while (n--) {{ *p++ = (unsigned char)value; }} return to; }}
-void *memcpy(void *to, const void *from, __SIZE_TYPE__ n) {{ unsigned char *p = to; const unsigned char *q = from; while (n--) {{ *p++ = *q++; }} return to; }}
-int bench_init(void) {{
-    for (int i = 0; i < {n}; i++) {{ events[i].channel = (__typeof__(events[i].channel))i; events[i].payload = 1; }}
-    return {prefix}_init(&state, sizeof state, {macro}_DIGEST);
+{prefix}_state bench_state;
+int16_t bench_samples[{hop}];
+int bench_init(void);
+int bench_push(void);
+int bench_step(uint32_t channel);
+int bench_spike(uint32_t neuron);
+int bench_init(void) {{ return (int){prefix}_init(&bench_state, sizeof bench_state, {macro}_DIGEST); }}
+int bench_push(void) {{ uint32_t used; return (int){prefix}_push_samples(&bench_state, bench_samples, {hop}u, &used) - (int)ORMIA_STEP; }}
+int bench_step(uint32_t channel)
+{{
+    ormia_event event;
+    event.channel = (uint16_t)channel;
+    event.payload = 1;
+    return (int){prefix}_step(&bench_state, &event, 1u);
 }}
-int bench_step(int n) {{ state.n_fired = 0; return {prefix}_step(&state, events, (uint32_t)n); }}
+int bench_spike(uint32_t neuron)
+{{
+    bench_state.n_fired = 1u;
+    bench_state.fired[0] = (__typeof__(bench_state.fired[0]))neuron;
+    return (int){prefix}_step(&bench_state, 0, 0u);
+}}
 """
+PARTS = {
+    "front_end": ("hear", "take_frame", "transform", "take_power", "encode", "level_of", "push_samples", "windowed"),
+    "axons": ("activate", "activate_source", "take_event", "activate_delayed_inputs", "open_timestep", "activate_delayed_neurons", "remember_spikes"),
+    "synapses": ("add_row", "add_chunks"),
+    "neurons": ("sweep", "update"),
+    "readout": ("close_timestep", "emitted", "has_fired"),
+    "detector": ("look",),
+}
+SYNAPTIC = ("axons", "synapses")
+PART_OF = {function: part for part, functions in PARTS.items() for function in functions}
+IGNORED = ("bench_", "check_", "step", "init", "restart")
+# MLPerf Tiny v1.3, streaming wake word, closed division: average power of NUCLEO-L4R5ZI-P at 120 MHz, features and idle time included
+STREAMING_REFERENCE = {"board": "STM32L4R5ZI-P", "clock_mhz": 120, "average_power_mw": 25.62, "duty": 0.561, "source": "MLPerf Tiny v1.3 results"}
+# measured under a neural network's load, MLPerf Tiny v1.2 and v1.3 (power, time and clock of their result files); DS-CNN: 2,656,768 multiplications
+PJ_PER_CYCLE = {"cortex-m4": ("STM32L4R5ZI-P", 275), "cortex-m7": ("STM32H7A3ZI-Q", 434)}
+CYCLES_PER_INSTRUCTION = (1.0, 2.0)  # bounds: none of what runs here takes more on average from memory without wait states
 
 
-def need(name: str, package: str) -> Any:
-    """A module that this bench alone needs."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        raise MissingTool(f"counting instructions needs {package}, which is not installed: pip install ziglang unicorn pyelftools") from None
+@dataclass
+class Hop:
+    """Instructions of one timestep of audio by part."""
+
+    parts: Counter[str]
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.parts.total()
 
 
-def compile_for(net: Network, options: tuple[str, ...], folder: Path) -> Path:
-    """The generated C with a harness around it as an ELF file."""
-    need("ziglang", "ziglang")
-    sources = emit(net)
-    for name, text in sources.files.items():
-        (folder / name).write_text(text)
-    (folder / "harness.c").write_text(HARNESS.format(prefix=sources.prefix, macro=sources.macro, n=max(ACTIVE)))
-    (folder / "bench.ld").write_text(LINKER)
-    names = [f"{sources.prefix}.c", "harness.c"]
-    subprocess.run([sys.executable, "-m", "ziglang", "cc", *options, *FLAGS, *names, "-o", "bench.elf"], cwd=folder, check=True)
-    return folder / "bench.elf"
+def parts_of(found: Counter[str], prefix: str) -> Counter[str]:
+    """Instructions by part; the harness and the checks of arguments are left out."""
+    parts: Counter[str] = Counter()
+    for function, count in found.items():
+        name = function.removeprefix(f"{prefix}_")
+        if name in PART_OF:
+            parts[PART_OF[name]] += count
+        elif not name.startswith(IGNORED):
+            raise CheckFailed(f"every function must belong to a part; {function} does not: name it in PARTS")
+    return parts
 
 
-class Core:
-    """A program in the emulator."""
+class Measured:
+    """A network on a core."""
 
-    def __init__(self, program: Path, model: str | None) -> None:
-        unicorn, elf = need("unicorn", "unicorn"), need("elftools.elf.elffile", "pyelftools")
-        self.registers = need(f"unicorn.{'arm' if model else 'riscv'}_const", "unicorn")
-        self.arm, self.count = model is not None, 0
-        self.machine = unicorn.Uc(
-            *((unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS) if model else (unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32))
-        )
-        if model:
-            self.machine.ctl_set_cpu_model(getattr(self.registers, model))
-        self.machine.mem_map(0, RAM)
-        self.machine.mem_map(RAM, RAM_BYTES)
-        with program.open("rb") as opened:
-            file = elf.ELFFile(opened)
-            self.places = {symbol.name: symbol["st_value"] for symbol in file.get_section_by_name(".symtab").iter_symbols()}
-            for segment in file.iter_segments():
-                if segment["p_type"] == "PT_LOAD":
-                    self.machine.mem_write(segment["p_vaddr"], segment.data())
-        self.machine.hook_add(unicorn.UC_HOOK_CODE, self._one)
+    def __init__(self, net: Network, sources: Sources, core: Core, folder: Path) -> None:
+        self.net, self.core, self.prefix = net, core, sources.prefix
+        values = {"prefix": sources.prefix, "macro": sources.macro, "hop": front_end_of(net).hop_samples}
+        files = {**sources.files, "harness.c": HARNESS.format(**values)}
+        self.program = Emulated(core, cross_compile(core, files, (f"{sources.prefix}.c", "harness.c"), folder), count=True)
+        self.alone = Emulated(core, cross_compile(core, dict(sources.files), (f"{sources.prefix}.c",), folder))
+        self.fields, at = {}, self.program.places["bench_state"]
+        for field in lay_out(net).fields:
+            self.fields[field.name] = (at, field)
+            at += field.n_bytes
 
-    def _one(self, *_: object) -> None:
-        self.count += 1
+    def field(self, name: str) -> np.ndarray:
+        """A field of the state."""
+        at, field = self.fields[name]
+        return np.frombuffer(self.program.read(at, field.n_bytes), field.ctype.removesuffix("_t"))
 
-    def call(self, name: str, argument: int = 0) -> int:
-        """Instructions of a call that must return 0."""
-        r, self.count = self.registers, 0
-        stack, link, value = (r.UC_ARM_REG_SP, r.UC_ARM_REG_LR, r.UC_ARM_REG_R0) if self.arm else (r.UC_RISCV_REG_SP, r.UC_RISCV_REG_RA, r.UC_RISCV_REG_A0)
-        for register, content in ((stack, RAM + RAM_BYTES - 16), (link, RETURN | self.arm), (value, argument)):
-            self.machine.reg_write(register, content)
-        self.machine.emu_start(self.places[name] | self.arm, RETURN)
-        if self.machine.reg_read(value) != 0:
-            raise CheckFailed(f"{name} must return 0, not {self.machine.reg_read(value)}")
-        return self.count
+    def call(self, function: str, *arguments: int) -> Counter[str]:
+        """Instructions by part of a call that must return 0."""
+        self.program.blocks.clear()
+        if code := self.program.call(function, *arguments):
+            raise CheckFailed(f"{function} must return 0 on {self.core.name}, not {code}")
+        return parts_of(self.program.instructions(), self.prefix)
+
+    def hear(self, pcm: np.ndarray) -> list[Hop]:
+        """A recording from reset, hop by hop, checked against Python."""
+        front_end = front_end_of(self.net)
+        payloads, reference = front_end.payloads(pcm), Reference(self.net)
+        events = events_from_payloads(payloads)
+        self.call("bench_init")
+        hops = []
+        for t, samples in enumerate(pcm.reshape(-1, front_end.hop_samples)):
+            self.program.write(self.program.places["bench_samples"], samples.astype("<i2").tobytes())
+            hops.append(Hop(self.call("bench_push")))
+            reference.step(events[t])
+            if not (np.array_equal(self.field("payload"), payloads[t]) and self.field("membrane").tolist() == list(reference.membrane)):
+                raise CheckFailed(f"{self.core.name} must compute what Python computes, but differs at timestep {t}; run ormia verify")
+        return hops
+
+    def synaptic(self) -> dict[str, float]:
+        """Instructions of a synaptic operation and of an axon besides, from every source active alone."""
+        net, rows = self.net, []
+        axons = np.bincount(net.axon_source, minlength=net.n_sources)
+        synapses = np.bincount(net.axon_source, np.diff(net.synapse_start), net.n_sources)
+        for source in np.flatnonzero(axons).tolist():
+            self.call("bench_init")
+            call = ("bench_step", source) if source < net.n_inputs else ("bench_spike", source - net.n_inputs)
+            found = self.call(*call)
+            rows.append((axons[source], synapses[source], sum(found[part] for part in SYNAPTIC)))
+        table = np.array(rows, float)
+        (axon, synapse), *_ = np.linalg.lstsq(table[:, :2], table[:, 2], rcond=None)
+        return {
+            "synaptic_operation": round(float(synapse), 2),
+            "axon": round(float(axon), 1),
+            "all_per_synaptic_operation": round(float(table[:, 2].sum() / table[:, 1].sum()), 2),
+        }
 
 
-def measure(net: Network, core: str) -> dict[str, float]:
-    """Instructions on one core."""
-    options, model = CORES[core]
-    with tempfile.TemporaryDirectory() as folder:
-        machine = Core(compile_for(net, options, Path(folder)), model)
-    machine.call("bench_init")
-    idle = machine.call("bench_step", 0)
-    lengths = np.bincount(net.axon_source, np.diff(net.synapse_start), net.n_sources)
-    rows = [((machine.call("bench_init"), machine.call("bench_step", n))[1] - idle, lengths[:n].sum()) for n in ACTIVE]
-    more, synapses = (sum(column) for column in zip(*rows, strict=True))
-    return {"neuron_update": idle / net.n_neurons, "synaptic_operation": float(more / synapses)}
+def measure(net: Network, sources: Sources, core: Core, recordings: Sequence[np.ndarray], folder: Path) -> dict[str, Any]:
+    """Everything of one core."""
+    machine = Measured(net, sources, core, folder)
+    machine.program.paint_stack()
+    hops = [hop for pcm in recordings for hop in machine.hear(pcm)]
+    stack = machine.program.stack_bytes()
+    per_second = front_end_of(net).sample_rate / front_end_of(net).hop_samples
+    worst = max(hops, key=lambda hop: hop.total)
+    mean = sum((hop.parts for hop in hops), Counter())
+    found = machine.synaptic()
+    sections = machine.alone.sections
+    code, constants = sections.get(".text", 0), sections.get(".rodata", 0)
+    neurons = [hop.parts["neurons"] for hop in hops]
+    return {
+        "device": core.device,
+        "instructions_per_second": {"mean": round(sum(mean.values()) / len(hops) * per_second), "worst_hop": round(worst.total * per_second)},
+        "instructions_per_hop": {
+            "mean": {part: round(mean[part] / len(hops)) for part in PARTS},
+            "worst": {part: worst.parts[part] for part in PARTS},
+        },
+        "instructions_per_synaptic_operation": found["synaptic_operation"],
+        "instructions_per_axon_besides": found["axon"],
+        "instructions_per_synaptic_operation_all_told": found["all_told"],
+        "instructions_per_neuron_update": round(sum(neurons) / len(neurons) / net.n_neurons, 2),
+        "flash_bytes": {"code": code, "constants": constants, "all": code + constants},
+        "ram_bytes": {"state": sources.state_bytes, "stack": stack, "all": sources.state_bytes + stack + sections.get(".data", 0) + sections.get(".bss", 0)},
+    }
+
+
+def power(core: str, instructions: float) -> dict[str, Any] | None:
+    """Average power in real time beside the streaming reference, by energy a cycle."""
+    if core not in PJ_PER_CYCLE:
+        return None
+    board, energy = PJ_PER_CYCLE[core]
+    bounds = [round(instructions * cycles * energy * 1e-9, 3) for cycles in CYCLES_PER_INSTRUCTION]
+    found: dict[str, Any] = {"board": board, "pj_per_cycle": energy, "cycles_per_instruction": CYCLES_PER_INSTRUCTION, "active_power_mw": bounds}
+    if core == "cortex-m4":
+        found["streaming_reference"] = STREAMING_REFERENCE
+        found["times_less_than_reference"] = [round(STREAMING_REFERENCE["average_power_mw"] / bound, 1) for bound in bounds]
+    return found
 
 
 def main() -> None:
     """Measure every core and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path)
+    parser.add_argument("recordings", type=Path, nargs="+", help="audio files")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each recording, at most")
+    parser.add_argument("--cores", nargs="+", default=list(CORES), choices=CORES)
     parser.add_argument("--output", type=Path, default=Path("bench/results/mcu.json"))
     given = parser.parse_args()
+    if (missing := missing_tools()) is not None:
+        raise MissingTool(missing)
     net = read_network(given.network)
-    cores = {core: {name: round(value, 2) for name, value in measure(net, core).items()} for core in CORES}
-    tools = {name: version(name) for name in ("ziglang", "unicorn")}
-    result = {"network": network_digest(net), "neurons": net.n_neurons, "synapses": net.n_synapses, "instructions": cores, "flags": FLAGS, "tools": tools}
+    sources, front_end = emit(net, clips=()), front_end_of(net)
+    if not sources.hears:
+        raise UsageError(f"{given.network} must carry an fft front end, which is the one that is generated")
+    hop, limit = front_end.hop_samples, int(given.seconds * front_end.sample_rate)
+    recordings = [next(audio_blocks(path, front_end.sample_rate))[:limit] for path in given.recordings]
+    recordings = [pcm[: len(pcm) // hop * hop] for pcm in recordings]
+    with tempfile.TemporaryDirectory() as folder:
+        cores = {}
+        for name in given.cores:
+            cores[name] = measure(net, sources, CORES[name], recordings, Path(folder))
+            cores[name]["power"] = power(name, cores[name]["instructions_per_second"]["mean"])
+            print(name, json.dumps(cores[name]), flush=True)
+    result = {
+        "network": network_digest(net),
+        "neurons": net.n_neurons,
+        "synapses": net.n_synapses,
+        "audio": {"recordings": len(recordings), "seconds": sum(map(len, recordings)) / front_end.sample_rate, "hop_samples": hop},
+        "shares": {name: {"state": state, "tables": tables} for name, (state, tables) in sources.shares.items()},
+        "cores": cores,
+        "flags": CROSS_FLAGS,
+    }
     write_whole(given.output, json.dumps(result | {"provenance": provenance()}, indent=1) + "\n")
-    print(json.dumps(cores, indent=1))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ __all__ = ["CORES", "CROSS_FLAGS", "Core", "cross_compile", "missing_tools"]
 
 MODULES = {"ziglang": "ziglang", "unicorn": "unicorn", "elftools": "pyelftools"}  # module: distribution
 CROSS_FLAGS = (
-    *("-std=c99", "-O2", "-ffreestanding", "-nostdlib", "-fno-sanitize=all", "-Wall", "-Wextra", "-Wconversion", "-Werror"),
+    *("-std=c99", "-O2", "-ffreestanding", "-nostdlib", "-fomit-frame-pointer", "-fno-sanitize=all", "-Wall", "-Wextra", "-Wconversion", "-Werror"),
     *(f"-Wl,-T,{LINK}", "-Wl,--no-gc-sections"),
 )
 

@@ -17,10 +17,10 @@ from ..network import SEMANTICS_VERSION, Network, Readout
 from .codes import API_VERSION, BRANCHES, COUNTERS, MEANINGS, Code
 from .golden import crc_of_table, golden_clips, make_golden
 from .golden_audio import PIECE_SAMPLES, SEGMENT_SAMPLES, make_golden_audio
-from .layout import Compartment, Layout, lay_out
-from .packing import Packing
-from .tables import Column
+from .layout import Layout, lay_out
+from .sweep import compartments, sweep_values
 from .template import load_template, render
+from .walk import history_values, walk_values
 
 __all__ = ["Sources", "emit"]
 
@@ -90,9 +90,7 @@ def emit(net: Network, clips: Sequence[Clip] | None = None) -> Sources:
         layout.detection.check()
     values = _values(net, layout) | {"prefix": prefix, "MACRO": macro, "digest": digest, "digest32": digest[:8].upper()}
     values["magic"] = f"{(int(digest[8:16], 16) | 1):08X}"  # not 0, which cleared memory holds
-    values["compartments"] = "".join(
-        _compartment(net, k, c, place) for place, (k, c) in enumerate(zip(layout.packing.compartments, layout.compartments, strict=True))
-    )
+    values["compartments"] = compartments(net, layout)
     values |= {
         name: render(load_template(f"{name}.c"), values) if there else "" for name, there in (("frontend", layout.hearing), ("detector", layout.detection))
     }
@@ -157,9 +155,9 @@ def _values(net: Network, layout: Layout) -> dict[str, object]:
         "table_sizes": " + ".join(f"sizeof({t.name})" for t in layout.tables) or "0u",
         "spike_readout": net.readout == Readout.SPIKES,
         "accumulates": net.readout != Readout.LAST,
-        **_walk_values(net, layout.packing),
-        **_history_values(net, layout),
-        **_sweep_values(net, layout),
+        **walk_values(net, layout.packing),
+        **history_values(net, layout),
+        **sweep_values(net, layout),
         "hears": layout.hearing is not None,
         "periodic": False,
         "detects": layout.detection is not None,
@@ -176,136 +174,6 @@ def c_string(text: str) -> str:
     """A C string literal; what is not plain ASCII becomes octal escapes of its UTF-8 bytes, which no neighbour can extend."""
     plain = set(range(32, 127)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
-
-
-def _times(factor: Column) -> str:
-    return "" if factor.constant == 1 else f" * {factor.expression}"
-
-
-def _walk_values(net: Network, packing: Packing) -> dict[str, object]:
-    sources = net.axon_source[list(packing.order[: packing.n_immediate])]
-    bits, per = packing.weight_bits, packing.synapses_per_group
-    types = {t.name: t.ctype for t in packing.tables}
-    if bits == 0:
-        terms = ["factor"]
-    elif bits == 8:
-        terms = ["factor * synapse_weight[group]"]
-    else:
-        terms = [f"factor * ormia_signed_field({f'packed >> {bits * i}u' if i else 'packed'}, {bits}u)" for i in range(per)]
-    adds = [f"        drive[target[{i}]] = ({packing.drive_type})(drive[target[{i}]] + {term});" for i, term in enumerate(terms)]
-    return {
-        "axons": packing.n_axons > 0,
-        "shared": packing.shared,
-        "per": per,
-        "target_type": types.get("target_offset" if packing.shared else "synapse_target", "uint8_t"),
-        "drive_type": packing.drive_type,
-        "axon_compartment": packing.compartment.expression,
-        "first_target": "" if packing.first.constant == 0 else f" + {packing.first.expression}",
-        "gain": _times(packing.gain),
-        "axon_weight": "" if bits else _times(packing.weight),
-        "packed": bits in (2, 4),
-        "adds": "\n".join(adds),
-        "counted": packing.counted.declaration(),
-        "immediate": packing.n_immediate > 0,
-        "direct": packing.direct,
-        "immediate_inputs": bool((sources < net.n_inputs).any()),
-        "listens": packing.n_delayed_inputs > 0 or bool((sources < net.n_inputs).any()),
-        "immediate_neurons": bool((sources >= net.n_inputs).any()),
-    }
-
-
-def _history_values(net: Network, layout: Layout) -> dict[str, object]:
-    fields = {field.name: field for field in layout.fields}
-    inputs, neurons = fields.get("input_history"), fields.get("neuron_history")
-    packing = layout.packing
-    return {
-        "history": inputs is not None or neurons is not None,
-        "delayed_inputs": inputs is not None,
-        "delayed_neurons": neurons is not None,
-        "bit_history": layout.bit_history,
-        "input_groups": packing.input_groups,
-        "neuron_groups": packing.neuron_groups,
-        "first_delayed_input": packing.n_immediate,
-        "first_delayed_neuron": packing.n_immediate + packing.n_delayed_inputs,
-        "input_history": layout.input_history,
-        "neuron_history": layout.neuron_history,
-        "input_history_type": inputs.ctype if inputs else "",
-        "input_width": inputs.shape[1] if inputs else 0,
-        "neuron_width": neurons.shape[1] if neurons else 0,
-    }
-
-
-def _sweep_values(net: Network, layout: Layout) -> dict[str, object]:
-    formats = net.formats
-    types = {field.name: field.ctype for field in layout.fields}
-    slots = sum(c.slot is not None for c in layout.compartments)
-    clear = [f"        state->current[{slot}][n] = 0;" for slot in range(slots)]
-    clear += [f"        state->drive[{place}][n] = 0;" for place in range(len(layout.compartments))]
-    clear += ["        state->refractory[n] = 0u;"] if "refractory" in types else []
-    return {
-        "kind_used": layout.kind_used,
-        "firing": layout.n_firing > 0,
-        "refractory": layout.refractory.expression if "refractory" in types else "",
-        "current_sum": " + sum" if layout.compartments else "",
-        "membrane_decay": _unsigned(layout.membrane_decay),
-        "membrane_decayed": _decayed(layout.membrane_decay, formats.membrane_bits, formats.decay_bits),
-        "membrane_type": types["membrane"],
-        "membrane_hi": formats.membrane.hi,
-        "membrane_lo": f"({formats.membrane.lo})",
-        "bias": "" if layout.bias.constant == 0 else f" + {layout.bias.expression}",
-        "initial": layout.initial.expression,
-        "threshold": layout.threshold.expression,
-        "fired_type": types.get("fired", ""),
-        "n_fired_type": types.get("n_fired", ""),
-        "reset": layout.reset.expression,
-        "reset_mixed": layout.reset.table is not None,
-        "reset_subtract": layout.reset.constant == 1,
-        "reset_zero": layout.reset.constant == 0,
-        "reset_by": layout.threshold.expression if layout.reset_by_threshold else layout.reset_by.expression,
-        "readout_neuron": layout.readout_neuron.expression,
-        "readout_class": layout.readout_class.expression,
-        "one_readout": layout.readout_neuron.constant is not None,
-        "clear_neuron": "\n".join(clear),
-    }
-
-
-def _unsigned(factor: Column) -> str:
-    return f"{factor.constant}u" if factor.constant is not None else factor.expression
-
-
-def _decayed(factor: Column, bits: int, decay_bits: int) -> str:
-    """``decay(x, factor)`` (D1) in 32 bits: C divides toward zero, and the product of |x| <= 2**(bits - 1) fits or is split."""
-    if factor.constant == 0:
-        return "0"
-    if factor.constant == 1 << decay_bits:
-        return "x"
-    if bits - 1 + decay_bits <= 31:
-        return f"x * {factor.expression} / DECAY_ONE"
-    return f"ormia_decay_wide(x, {_unsigned(factor)}, {decay_bits}u)"
-
-
-def _compartment(net: Network, number: int, compartment: Compartment, place: int) -> str:
-    formats, shift = net.formats, compartment.shift
-    shifted = f"ormia_shift_toward_zero(x, {shift.expression})" if shift.constant is None else f"x / {1 << shift.constant}" if shift.constant else "x"
-    values = {
-        "number": number,
-        "place": place,
-        "stored": compartment.slot is not None,
-        "slot": compartment.slot,
-        "decay": _unsigned(compartment.decay),
-        "decayed": _decayed(compartment.decay, formats.current_bits, formats.decay_bits),
-        "decay_bits": formats.decay_bits,
-        "gain": _times(compartment.gain),
-        "current_hi": formats.current.hi,
-        "current_lo": f"({formats.current.lo})",
-        "current_type": _current_type(formats.current_bits),
-        "shifted": shifted,
-    }
-    return render(load_template("compartment.c"), values)
-
-
-def _current_type(bits: int) -> str:
-    return "int8_t" if bits <= 8 else "int16_t" if bits <= 16 else "int32_t"
 
 
 def _selftest(net: Network, layout: Layout, values: Mapping[str, object], clips: Sequence[Clip]) -> str:

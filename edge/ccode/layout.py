@@ -215,7 +215,9 @@ def _fields(net: Network, layout: Layout) -> tuple[Field, ...]:
     if slots:
         fields.append(Field("current", signed[1], (slots, n), "synaptic currents"))
     if packing.compartments:
-        fields.append(Field("drive", packing.drive_type, (len(packing.compartments), n), "gathered sums, 0 between timesteps"))
+        words = n if packing.pairs is None else packing.pairs.n_pairs
+        note = "gathered sums, 0 between timesteps" if packing.pairs is None else "gathered sums, two a word, 0 between timesteps"
+        fields.append(Field("drive", packing.drive_type, (len(packing.compartments), words), note))
     if layout.n_firing:
         fields.append(Field("n_fired", narrowest(0, layout.n_firing), (), "neurons that fired in the last timestep"))
         fields.append(Field("fired", narrowest(0, n - 1), (layout.n_firing,), "their numbers, ascending"))

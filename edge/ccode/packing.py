@@ -2,9 +2,9 @@
 """Axons and synapses of a network as constant C tables.
 
 Axons are renumbered: those without delay by source, then delayed input axons and delayed neuron axons by (delay, source), so that the
-generated loops walk forward. Lists of targets that differ only by an offset, as those of motifs do, are stored once where that is
-smaller. Weights are packed in 2, 4 or 8 bits, or one an axon where all weights of each axon are equal. None of it changes a bit of a
-result: a synapse list is padded with weights of 0, and counters use the true counts.
+generated loops walk forward. Weights are packed in 2, 4 or 8 bits, or one an axon where all weights of each axon are equal. Where that takes fewer
+instructions, synapses are packed in pairs (``pairs.py``); else lists of targets that differ only by an offset are stored once where that is
+smaller. None of it changes a bit of a result: what is padded has weights of 0, and counters use the true counts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..network import Network
 from ..validation import gather_bounds
+from .pairs import SYNAPSE, Pairs, pack_pairs
 from .tables import Column, Table, column, narrowest, table
 
 __all__ = ["Packing", "pack"]
@@ -34,12 +35,14 @@ class Packing:
         Whether source s has exactly the one immediate axon s, so that no ``axon_start`` is stored.
     weight_bits : int
         2, 4 or 8; 0 where each axon has one weight.
+    pairs : Pairs or None
+        Rows and chunks, which then take the place of lists.
     shared : bool
         Whether target lists are stored as offsets from the first target, equal ones once.
     compartments : tuple of int
         Compartments that some synapse reaches; the others stay at 0 and are left out.
     drive_type : str
-        C type of a gathered sum, from the bounds of P1.
+        C type of a gathered sum, from the bounds of P1; of two of them where packed in pairs.
     gain, compartment, weight, first : Column
         Per axon: 2**shift, index into ``compartments``, the weight where ``weight_bits`` is 0, the first target where ``shared``.
     input_groups, neuron_groups : int
@@ -56,6 +59,7 @@ class Packing:
     n_delayed_neurons: int
     direct: bool
     weight_bits: int
+    pairs: Pairs | None
     shared: bool
     compartments: tuple[int, ...]
     drive_type: str
@@ -88,7 +92,15 @@ def pack(net: Network) -> Packing:
     bits = _weight_bits([weights for _, weights in lists])
     per = 8 // bits if bits else 1
     padded = [targets + targets[-1:] * (-len(targets) % per) for targets, _ in lists]
-    target_tables, shared, first = _target_tables(padded, per)
+    lo, hi = gather_bounds(net)
+    drive_type = narrowest(min(-1, int(lo.min(initial=0))), int(hi.max(initial=0)))
+    pairs = pack_pairs(lists, bits, net.n_neurons) if net.n_synapses and drive_type != "int32_t" else None
+    if pairs is not None and pairs.instructions > SYNAPSE * net.n_synapses:
+        pairs = None
+    if pairs is None:
+        target_tables, shared, first = _target_tables(padded, per)
+    else:
+        target_tables, shared, first = list(pairs.tables), False, column("first_target", [0], "axon", "")
     gain = column("axon_gain", _or_zero([1 << int(net.axon_shift[a]) for a in order]), "axon", "2**shift of each axon")
     place = column(
         "axon_compartment", _or_zero([used.index(c) if (c := int(net.axon_compartment[a])) in used else 0 for a in order]), "axon", "compartment of each axon"
@@ -96,7 +108,7 @@ def pack(net: Network) -> Packing:
     weight = column("axon_weight", _or_zero(_equal_weights([w for _, w in lists])) if not bits else [0], "axon", "the one weight of each axon")
     direct = _is_direct(net, immediate)
     tables = [*target_tables] if order else []
-    if bits:
+    if bits and pairs is None:
         tables.append(_weight_table([w for _, w in lists], bits))
     tables += [c.table for c in (gain, place, weight, first) if c.table is not None]
     if immediate and not direct:
@@ -112,7 +124,6 @@ def pack(net: Network) -> Packing:
             tables.append(table(f"{what}_delay_start", begins, f"{what} axons of each delay"))
             sources = [int(net.axon_source[a]) - (net.n_inputs if what == "neuron" else 0) for a in members]
             tables.append(table(f"delayed_{what}", sources, f"{what} of each delayed axon"))
-    lo, hi = gather_bounds(net)
     return Packing(
         order=tuple(order),
         n_immediate=len(immediate),
@@ -120,9 +131,10 @@ def pack(net: Network) -> Packing:
         n_delayed_neurons=len(neurons),
         direct=direct,
         weight_bits=bits,
+        pairs=pairs,
         shared=shared,
         compartments=tuple(used),
-        drive_type=narrowest(min(-1, int(lo.min(initial=0))), int(hi.max(initial=0))),
+        drive_type=drive_type if pairs is None else "uint32_t",
         gain=gain,
         compartment=place,
         weight=weight,

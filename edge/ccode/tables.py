@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ["TYPE_BYTES", "Column", "Table", "column", "literal", "narrowest", "table"]
+__all__ = ["TYPE_BYTES", "Column", "Table", "column", "literal", "narrowest", "table", "times"]
 
 TYPE_BYTES = {"uint8_t": 1, "int8_t": 1, "uint16_t": 2, "int16_t": 2, "uint32_t": 4, "int32_t": 4}
 LINE_WIDTH = 120
@@ -120,3 +120,8 @@ def column(name: str, values: Iterable[int] | np.ndarray, index: str, note: str,
     if found.ctype == "uint32_t" and max(numbers) < 1 << 31:  # stays signed in arithmetic
         found = replace(found, ctype="int32_t")
     return Column(f"{name}[{index}]", None, found)
+
+
+def times(factor: Column) -> str:
+    """C text that multiplies by a column; nothing where it is 1."""
+    return "" if factor.constant == 1 else f" * {factor.expression}"

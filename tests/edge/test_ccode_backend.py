@@ -11,6 +11,7 @@ from networks import Seeded, random_network, random_payloads
 from ormia.edge.backend import Backend, ReferenceBackend, get_backend
 from ormia.edge.ccode.backend import CBackend, CMachine
 from ormia.edge.ccode.emit import emit
+from ormia.edge.ccode.packing import pack
 from ormia.edge.errors import DataError
 from ormia.edge.events import events_from_payloads
 from ormia.edge.network import Formats, Network, Readout, Reset
@@ -39,8 +40,8 @@ def test_random_networks_give_the_integers_of_the_reference(seed, tmp_path):
     assert_same(net, [events_from_payloads(random_payloads(chance, net)) for _ in range(3)], tmp_path)
 
 
-def rich_network():
-    """24 neurons with every construct, narrow enough to saturate often and lively enough that any mistake shows."""
+def rich_network(dense=False):
+    """24 neurons with every construct, narrow enough to saturate often and lively enough that any mistake shows; ``dense``: in rows and chunks."""
     rng = np.random.default_rng(20)
     n, n_inputs = 24, 8
     kinds = {
@@ -57,6 +58,8 @@ def rich_network():
     rows = [(s, 0, s % 3, int(s < n_inputs)) for s in range(n_inputs + 20)]
     rows += [(s, d, 0, 0) for s in (0, 3, n_inputs, n_inputs + 5) for d in (1, 4)]
     targets = [np.sort(rng.permutation(n)[:9]) for _ in rows]
+    if dense:
+        targets = [np.r_[1:5, 20:24] if delay else np.sort(rng.permutation(n)[:20]) for _, delay, *_ in rows]
     return Network(
         formats=Formats(membrane_bits=10, current_bits=9, weight_bits=4, payload_bits=3, payload_signed=True, flush=2, max_timesteps=64),
         n_inputs=n_inputs,
@@ -109,22 +112,56 @@ PLANTS = {
     "floor in the current shift": (r"ormia_shift_toward_zero\(x, kind_current_shift\[kind\]\)", "(x >> kind_current_shift[kind])"),
     "a refractory period more": (r"\(uint8_t\)kind_refractory\[kind\]", "(uint8_t)(kind_refractory[kind] + (kind_refractory[kind] != 0))"),
     "the other reset": (r"if \(kind_reset\[kind\] != 0\)", "if (kind_reset[kind] == 0)"),
-    "sums that are not cleared": (r"state->drive\[0\]\[n\] = 0;\n(\s+sum)", r"\1"),
+    "sums that are not cleared": (r"(const int32_t sum_0 = state->drive\[0\]\[n\];\n)\s+state->drive\[0\]\[n\] = 0;", r"\1"),
     "history that is not cleared": (r"row\[i\] = 0u;", "(void)row;"),
     "a forgotten spike": (r"for \(i = 0u; i < state->n_fired; i\+\+\) \{\n(\s+const uint32_t neuron)", r"for (i = 1u; i < state->n_fired; i++) {\n\1"),
     "a score of the wrong class": (r"(readout_class\[4\] = \{\s+)0, 2", r"\g<1>2, 0"),
     "scores that miss the flush": (r"state->timestep < ORMIA_NETWORK_MAX_TIMESTEPS \+ ORMIA_NETWORK_FLUSH", "state->timestep < 40u"),
 }
+PAIRED_PLANTS = {
+    "one bit of a weight in a row": (r"(row_weight\[\d+\] = \{\s+)(\d+)", lambda m: m[1] + str(int(m[2]) ^ 1)),
+    "one bit of a weight in a chunk": (r"(chunk_weight\[\d+\] = \{\s+)(\d+)", lambda m: m[1] + str(int(m[2]) ^ 1)),
+    "one bit of where a row begins": (r"(row_first\[\d+\] = \{\s+)(\d+)", lambda m: m[1] + str(int(m[2]) ^ 1)),
+    "one bit of where a chunk begins": (r"(chunk_first\[\d+\] = \{\s+)(\d+)", lambda m: m[1] + str(int(m[2]) ^ 1)),
+    "pairs of sums that are not cleared": (r"(const uint32_t sums_0 = state->drive\[0\]\[n / 2u\];\n)\s+state->drive\[0\]\[n / 2u\] = 0;", r"\1"),
+    "an upper sum that does not get back what the lower one took": (r"\(sums \+ 0x8000u\)", "sums"),
+    "a pair of neurons exchanged": (r"update\(state, n, ormia_lower\(sums_0\)", "update(state, n, ormia_upper(sums_0)"),
+    "the bias of weights": (r"- 0x80008u", "- 0x80007u"),
+    "the upper weight of a pair": (r"& 0xF000Fu", "& 0x7000Fu"),
+    "a word of a row too early": (r"sums \+= 4u", "sums += 3u"),
+}
 
 
-@pytest.mark.parametrize("plant", list(PLANTS))
+def test_the_dense_network_is_exact_in_rows_and_chunks(tmp_path):
+    pairs = pack(rich_network(dense=True)).pairs
+    assert pairs is not None
+    assert (pairs.rows, pairs.chunks) == (True, True)
+    assert all(assert_same(rich_network(dense=True), rich_clips(), tmp_path).as_dict().values())
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 3), (-2, 1), (-8, 7), (-128, 127)])
+@pytest.mark.parametrize("n", [40, 41])
+def test_rows_of_every_width_are_exact_for_an_even_and_an_odd_number_of_neurons(low, high, n, tmp_path):
+    rng = np.random.default_rng(n)
+    values = [w for w in range(low, high + 1) if w]
+    lists = [np.sort(rng.permutation(n)[: n - 3]) for _ in range(4 + n)]
+    axons = [axon(s, {int(t): int(w) for t, w in zip(own, rng.choice(values, len(own)), strict=True)}) for s, own in enumerate(lists)]
+    fires = [neuron(300, bias=int(rng.integers(0, 60)), reset=Reset.SUBTRACT, membrane_decay=4000) for _ in range(n)]
+    net = network(fires, axons, n_inputs=4, payload_bits=3, payload_signed=True, accumulator_bits=24)
+    packing = pack(net)
+    assert packing.pairs is not None or low == -128  # eight bits of so many sources need more than 16 bits
+    clips = [events_from_payloads(rng.integers(-4, 4, (30, 4))) for _ in range(2)]
+    assert_same(net, clips, tmp_path)
+
+
+@pytest.mark.parametrize("plant", [*PLANTS, *PAIRED_PLANTS])
 def test_a_planted_change_in_the_c_is_caught(plant, tmp_path):
-    net, clips = rich_network(), rich_clips()
+    net, clips = rich_network(dense=plant in PAIRED_PLANTS), rich_clips()
     sources = emit(net, clips=())
-    pattern, replacement = PLANTS[plant]
-    text, count = re.subn(pattern, replacement, sources.files["ormia_network.c"], count=1)
-    assert count == 1, f"the text to change must be there: {pattern}"
-    wrong = CMachine(net, replace(sources, files={**sources.files, "ormia_network.c": text}), tmp_path)
+    pattern, replacement = (PLANTS | PAIRED_PLANTS)[plant]
+    changed = next(((name, text) for name in sources.files for text, n in [re.subn(pattern, replacement, sources.files[name], count=1)] if n), None)
+    assert changed is not None, f"the text to change must be there: {pattern}"
+    wrong = CMachine(net, replace(sources, files={**sources.files, **dict([changed])}), tmp_path)
     differences = [first_difference(Reference(net).run(clip), got) for clip, got in zip(clips, wrong.run_many(clips), strict=True)]
     assert any(differences)
 

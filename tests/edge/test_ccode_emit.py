@@ -40,6 +40,7 @@ def test_generated_code_needs_no_heap_no_float_no_library_and_no_64_bit_product(
     sources = emit(random_network(Seeded(np.random.default_rng(seed))))
     text = "\n".join(sources.files.values())
     code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    code = code.replace("!defined(ORMIA_PLAIN)\n#include <arm_acle.h>", "")  # intrinsics of the compiler, where the DSP extension is
     assert set(re.findall(r"#include\s+(\S+)", code)) == {"<stdint.h>", '"ormia.h"', f'"{sources.prefix}.h"'}
     assert not re.search(r"\b(float|double|malloc|free|memcpy|memset|int64_t|long)\b", code)
     assert "uint64_t" not in re.sub(r"#ifdef ORMIA_CO.*?#endif", "", code, flags=re.DOTALL)
@@ -49,9 +50,10 @@ def test_generated_code_needs_no_heap_no_float_no_library_and_no_64_bit_product(
 def test_only_unsigned_numbers_are_shifted_right(seed):
     text = re.sub(r"/\*.*?\*/", "", "\n".join(emit(random_network(Seeded(np.random.default_rng(seed)))).files.values()), flags=re.DOTALL)
     text = text.replace("x < 0 ? ~(~x >> shift) : x >> shift", "")  # of a number that is not negative, or of one made so
+    text = text.replace("sums + 0x8000u)", "sums")
     left = set(re.findall(r"(\w+[\])]*) >> ", text.replace("ormia_magnitude(x)", "magnitude")))
     # factor) ends low * factor, 8u] ends (uint32_t)row[neuron / 8u]; all of these are uint32_t
-    assert left <= {"crc", "value", "size", "factor)", "8u]", "packed", "magnitude", "number"}, left
+    assert left <= {"crc", "value", "size", "factor)", "8u]", "packed", "magnitude", "number", "sums"}, left
 
 
 def test_a_construct_that_is_not_used_leaves_no_code():

@@ -69,6 +69,31 @@ static inline void add_and_subtract(wide_point *a, wide_point *b)
 }
 
 @if quarter_turns
+#if ORMIA_DSP
+/* (a + w b) / 2 and (a - w b) / 2 in place, each rounded once (A5), of points that are words: the real part is the lower half. */
+static inline void turn(uint32_t *a, uint32_t *b, uint32_t w)
+{
+    const int32_t half = 16384, re = __smlabb((int32_t)*a, half, half), im = __smlatb((int32_t)*a, half, half);
+    const int32_t plus_re = __smlsd((int16x2_t)*b, (int16x2_t)w, re), plus_im = __smladx((int16x2_t)*b, (int16x2_t)w, im);
+    *a = ((uint32_t)plus_re >> 15u & 0xFFFFu) | ((uint32_t)plus_im << 1u & 0xFFFF0000u);
+    *b = ((uint32_t)(2 * re - plus_re) >> 15u & 0xFFFFu) | ((uint32_t)(2 * im - plus_im) << 1u & 0xFFFF0000u);
+}
+
+/* The same with -i w. */
+static inline void turn_on(uint32_t *a, uint32_t *b, uint32_t w)
+{
+    const int32_t half = 16384, re = __smlabb((int32_t)*a, half, half), im = __smlatb((int32_t)*a, half, half);
+    const int32_t plus_re = __smladx((int16x2_t)*b, (int16x2_t)w, re), minus_im = __smlsd((int16x2_t)*b, (int16x2_t)w, im);
+    *a = ((uint32_t)plus_re >> 15u & 0xFFFFu) | ((uint32_t)(2 * im - minus_im) << 1u & 0xFFFF0000u);
+    *b = ((uint32_t)(2 * re - plus_re) >> 15u & 0xFFFFu) | ((uint32_t)minus_im << 1u & 0xFFFF0000u);
+}
+
+static inline uint32_t both(const int16_t *parts)
+{
+    return (uint32_t)(uint16_t)parts[0] | (uint32_t)(uint16_t)parts[1] << 16u;
+}
+#endif
+
 /* Complex transform of $points points in place (A5), two stages at a time: the twiddle of index k + 128 is that of k times -i. */
 static ORMIA_APART void transform(ormia_point *points)
 {
@@ -87,6 +112,21 @@ static ORMIA_APART void transform(ormia_point *points)
     for (span = 4u; span < ${points}u; span *= 4u) {
         for (j = 0u; j < span; j++) {
             const int16_t *first = twiddle + j * (2u * ${points}u / span), *second = twiddle + j * (${points}u / span);
+#if ORMIA_DSP
+            const uint32_t v = both(first), w = both(second);
+            for (i = j; i < ${points}u; i += 4u * span) {
+                ormia_point *at_a = points + i, *at_b = at_a + span, *at_c = at_b + span, *at_d = at_c + span;
+                uint32_t a = at_a->both, b = at_b->both, c = at_c->both, d = at_d->both;
+                turn(&a, &b, v);
+                turn(&c, &d, v);
+                turn(&a, &c, w);
+                turn_on(&b, &d, w);
+                at_a->both = a;
+                at_b->both = b;
+                at_c->both = c;
+                at_d->both = d;
+            }
+#else
             const int32_t v_re = first[0], v_im = first[1], w_re = second[0], w_im = second[1];
             for (i = j; i < ${points}u; i += 4u * span) {
                 ormia_point *at_a = points + i, *at_b = at_a + span, *at_c = at_b + span, *at_d = at_c + span;
@@ -100,6 +140,7 @@ static ORMIA_APART void transform(ormia_point *points)
                 store(at_c, c);
                 store(at_d, d);
             }
+#endif
         }
     }
 }
@@ -201,21 +242,24 @@ static ORMIA_APART void hear(${prefix}_state *state)
 {
     const uint32_t bits = take_frame(state);
     const int32_t octaves = 2 * ((int32_t)bits - 15);
-    uint32_t band, i = 0u, next_high = 0u, next_low = 0u;
+    uint32_t band, i = 0u, upper_high = 0u, upper_low = 0u;
     transform(state->spectrum); /* of a silent frame everything stays 0 (A3) */
     take_power(state->spectrum);
     for (band = 0u; band <= ${n_channels}u; band++) { /* a bin shares its power between a band and the next (A7) */
-        uint32_t high = next_high, low = next_low; /* two sums of 32 bits, as a band has at most 255 bins */
-        next_high = 0u;
-        next_low = 0u;
+        uint32_t high = 0u, low = 0u; /* two sums of 32 bits, as a band has at most 255 bins */
+        const uint32_t before_high = upper_high, before_low = upper_low;
+        upper_high = 0u;
+        upper_low = 0u;
         for (; i < band_end[band]; i++) {
             const uint32_t power = state->spectrum[$bin_number].power;
-            const uint32_t upper = $bin_weight, lower = 256u - upper;
-            high += (power >> 16u) * lower;
-            low += (power & 0xFFFFu) * lower;
-            next_high += (power >> 16u) * upper;
-            next_low += (power & 0xFFFFu) * upper;
+            const uint32_t upper = $bin_weight;
+            high += power >> 16u;
+            low += power & 0xFFFFu;
+            upper_high += (power >> 16u) * upper;
+            upper_low += (power & 0xFFFFu) * upper;
         }
+        high = before_high + (256u * high - upper_high); /* what is not the next band's is this one's */
+        low = before_low + (256u * low - upper_low);
         if (band != 0u) { /* the first and the last band are discarded */
             encode(state, band - 1u, level_of(high, low, octaves));
         }

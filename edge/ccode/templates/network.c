@@ -22,9 +22,29 @@ ORMIA_ASSERT(${prefix}_flash_bytes, ${table_sizes} == ${MACRO}_FLASH_BYTES);
 $counted
 #endif
 
-/* An active axon adds its weights to the sums of its targets (S1). No sum can overflow (P1). */
-static void activate(${prefix}_state *state, uint32_t axon, int32_t payload)
+@if chunks
+/* Adds the weights of chunks, times a factor, to sums of neurons 2p and 2p + 1 that share a word, modulo 2**32. In a chunk odd neurons stand
+ * half as many bits above even ones as in the sums. */
+static ORMIA_APART void add_chunks(uint32_t *drive, uint32_t chunk, uint32_t end, uint32_t factor)
 {
+    for (; chunk != end; chunk++) {
+        const uint32_t packed = chunk_weight[chunk] | (uint32_t)chunk_weight[chunk] << 8u;
+        uint32_t *sums = drive + chunk_first[chunk];
+$chunk_adds
+    }
+}
+
+@end
+/* An active axon adds its weights to the sums of its targets (S1). No sum can overflow (P1). */
+static ORMIA_APART void activate(${prefix}_state *state, uint32_t axon, int32_t payload)
+{
+@if paired
+@if rows
+    const uint32_t *word = row_weight + row_start[axon], *const end_of_row = row_weight + row_start[axon + 1u];
+@end
+    uint32_t *sums = state->drive[$axon_compartment];
+    const uint32_t factor = (uint32_t)(payload$gain$axon_weight);
+@else
     uint32_t group = synapse_start[axon];
     const uint32_t end = synapse_start[axon + 1u];
 @if shared
@@ -34,10 +54,28 @@ static void activate(${prefix}_state *state, uint32_t axon, int32_t payload)
 @end
     ${drive_type} *drive = state->drive[$axon_compartment]$first_target;
     const int32_t factor = payload$gain$axon_weight;
+@end
     ORMIA_COUNT(ORMIA_AXON_ACTIVATIONS, 1u);
     ORMIA_COUNT(ORMIA_SYNAPTIC_OPERATIONS, axon_synapses[axon]);
     ORMIA_COVER(ORMIA_PAYLOAD_ABOVE_1, payload > 1);
     ORMIA_COVER(ORMIA_PAYLOAD_NEGATIVE, payload < 0);
+@if both
+    if (word == end_of_row) {
+        add_chunks(sums, chunk_start[axon], chunk_start[axon + 1u], factor);
+        return;
+    }
+@end
+@if chunks_alone
+    add_chunks(sums, chunk_start[axon], chunk_start[axon + 1u], factor);
+@end
+@if rows
+    for (sums += row_first[axon]; word != end_of_row; word++) { /* sums of neurons 2p and 2p + 1 share a word, modulo 2**32 */
+        const uint32_t packed = *word;
+$row_adds
+        sums += $row_pairs;
+    }
+@end
+@if !paired
     for (; group != end; group++) {
 @if packed
         const uint32_t packed = synapse_weight[group];
@@ -45,6 +83,7 @@ static void activate(${prefix}_state *state, uint32_t axon, int32_t payload)
 $adds
         target += $per;
     }
+@end
 }
 
 @end
@@ -152,63 +191,92 @@ static void take_event(${prefix}_state *state, uint32_t channel, int32_t payload
 }
 
 @end
-/* Update every neuron (S2 to S6). */
-static void sweep(${prefix}_state *state)
+/* Update a neuron from its gathered sums (S2 to S6). Returns 1 if it fires, else 0. */
+static inline uint32_t update(${prefix}_state *state, uint32_t n$drive_parameters)
+{
+@if kind_used
+    const uint32_t kind = neuron_kind[n];
+@end
+    int32_t x;
+@if current_sum
+    int32_t sum = 0;
+@end
+@if firing
+    uint32_t fires = 0u;
+@end
+$compartments
+@if refractory
+    if (state->refractory[n] != 0u) { /* S4 */
+        state->refractory[n]--;
+        ORMIA_COVER(ORMIA_REFRACTORY_HOLD, 1);
+        return 0u;
+    }
+@end
+    x = state->membrane[n]; /* S3 */
+    ORMIA_COVER(ORMIA_TRUNCATED_NEGATIVE, ormia_truncates(x, $membrane_decay, ${decay_bits}u));
+    x = $membrane_decayed$current_sum$bias;
+    ORMIA_COVER(ORMIA_MEMBRANE_SATURATED_HIGH, x > $membrane_hi);
+    ORMIA_COVER(ORMIA_MEMBRANE_SATURATED_LOW, x < $membrane_lo);
+    x = ormia_saturate(x, $membrane_lo, $membrane_hi);
+@if firing
+    if (x >= $threshold) { /* S5 */
+        ORMIA_COVER(ORMIA_THRESHOLD_EQUAL, x == $threshold);
+        fires = 1u;
+@if reset_mixed
+        if ($reset != 0) { /* S6 */
+            ORMIA_COVER(ORMIA_RESET_SUBTRACT, 1);
+            x -= $reset_by;
+        } else {
+            ORMIA_COVER(ORMIA_RESET_ZERO, 1);
+            x = 0;
+        }
+@end
+@if reset_subtract
+        ORMIA_COVER(ORMIA_RESET_SUBTRACT, 1);
+        x -= $reset_by; /* S6 */
+@end
+@if reset_zero
+        ORMIA_COVER(ORMIA_RESET_ZERO, 1);
+        x = 0; /* S6 */
+@end
+@if refractory
+        state->refractory[n] = (uint8_t)$refractory;
+@end
+    }
+@end
+    state->membrane[n] = (${membrane_type})x;
+@if firing
+    return fires;
+@else
+    return 0u;
+@end
+}
+
+/* Update every neuron, and take the sums gathered for it. */
+static ORMIA_APART void sweep(${prefix}_state *state)
 {
     uint32_t n;
 @if firing
     uint32_t n_fired = 0u;
 @end
-    for (n = 0u; n < ${MACRO}_N_NEURONS; n++) {
-@if kind_used
-        const uint32_t kind = neuron_kind[n];
-@end
-        int32_t x;
-@if current_sum
-        int32_t sum = 0;
-@end
-$compartments
-@if refractory
-        if (state->refractory[n] != 0u) { /* S4 */
-            state->refractory[n]--;
-            ORMIA_COVER(ORMIA_REFRACTORY_HOLD, 1);
-            continue;
+@if paired
+    for (n = 0u; n < ${MACRO}_N_NEURONS; n += 2u) {
+$take_sums
+$update_one
+@if odd
+        if (n + 1u < ${MACRO}_N_NEURONS) {
+$update_other
         }
+@else
+$update_other
 @end
-        x = state->membrane[n]; /* S3 */
-        ORMIA_COVER(ORMIA_TRUNCATED_NEGATIVE, ormia_truncates(x, $membrane_decay, ${decay_bits}u));
-        x = $membrane_decayed$current_sum$bias;
-        ORMIA_COVER(ORMIA_MEMBRANE_SATURATED_HIGH, x > $membrane_hi);
-        ORMIA_COVER(ORMIA_MEMBRANE_SATURATED_LOW, x < $membrane_lo);
-        x = ormia_saturate(x, $membrane_lo, $membrane_hi);
-@if firing
-        if (x >= $threshold) { /* S5 */
-            ORMIA_COVER(ORMIA_THRESHOLD_EQUAL, x == $threshold);
-            state->fired[n_fired++] = (${fired_type})n;
-@if reset_mixed
-            if ($reset != 0) { /* S6 */
-                ORMIA_COVER(ORMIA_RESET_SUBTRACT, 1);
-                x -= $reset_by;
-            } else {
-                ORMIA_COVER(ORMIA_RESET_ZERO, 1);
-                x = 0;
-            }
-@end
-@if reset_subtract
-            ORMIA_COVER(ORMIA_RESET_SUBTRACT, 1);
-            x -= $reset_by; /* S6 */
-@end
-@if reset_zero
-            ORMIA_COVER(ORMIA_RESET_ZERO, 1);
-            x = 0; /* S6 */
-@end
-@if refractory
-            state->refractory[n] = (uint8_t)$refractory;
-@end
-        }
-@end
-        state->membrane[n] = (${membrane_type})x;
     }
+@else
+    for (n = 0u; n < ${MACRO}_N_NEURONS; n++) {
+$take_sums
+$update_one
+    }
+@end
 @if firing
     state->n_fired = (${n_fired_type})n_fired;
     ORMIA_COUNT(ORMIA_SPIKES, n_fired);
@@ -342,6 +410,11 @@ static void restart(${prefix}_state *state)
         state->membrane[n] = (${membrane_type})$initial;
 $clear_neuron
     }
+@if any_drive
+    for (n = 0u; n < ${drive_words}u; n++) {
+$clear_drive
+    }
+@end
 @if firing
     state->n_fired = 0u;
 @end
