@@ -92,7 +92,8 @@ class _Parts:
                 if 0 <= m + delta < n // topology.size:
                     row[neuron + delta * topology.size] += lateral[d, neuron]
             self._axon(model.n_inputs + base + neuron, recurrent - common, row, base)
-        kinds = zip(constants.membrane_decay, constants.current_decay, constants.subtract, constants.refractory, constants.current_shift, strict=True)
+        membrane_decay, current_decay = (decay.numpy() for decay in model.decay_integers(number))
+        kinds = zip(membrane_decay, current_decay, constants.subtract, constants.refractory, constants.current_shift, strict=True)
         for dm, dc, subtract, refractory, shift in kinds:
             row_kind = (int(dm), int(dc), 1, int(Reset.SUBTRACT if subtract else Reset.ZERO), int(refractory), common, int(shift))
             self.kind.append(self._kind(row_kind))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The time loop of one SC-ML layer, forward and backward, as two compiled kernels.
+"""The time loop of one group of neurons, forward, as one compiled kernel that knows every construct of docs/semantics.md.
 
-One sample at a time from first to last timestep, so that its state stays in the first-level cache; samples in parallel.
-The forward pass is event-driven over the recurrent links (a silent neuron costs nothing), the backward pass uses the motif
-blocks. It computes exactly S2 to S7 of docs/semantics.md; ``train/plain.py`` is the readable definition it is held to.
+One sample at a time from first to last timestep, so that its state stays in the first-level cache; samples in parallel. Event-driven: what is silent
+costs nothing. It computes exactly S1 to S7; ``train/plain.py`` is the readable definition it is held to, ``kernels_backward.py`` its gradient.
 
-Layout: time-major [n_timesteps, n_samples, n_neurons], neuron (m, j) = m * size + j.
+A group is driven by three sorts of links, each of which may be absent: a *dense* matrix from what arrives from outside (one block of rows a delay),
+the *motif* block with its lateral links, and a list of *axons* with delays and compartments, as the file has them. Layout: time-major
+[n_timesteps, n_samples, n_neurons], motif neuron (m, j) = m * size + j. Sums of S1 are float32, exact because ``layer.py`` proves them below 2**23.
 """
 
 from __future__ import annotations
@@ -13,218 +14,218 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .surrogate import surrogate_slope
+__all__ = ["AT_HIGH", "AT_LOW", "HELD", "SPIKE", "arrivals", "layer_forward"]
 
-__all__ = ["HELD", "SPIKE", "layer_backward", "layer_forward"]
-
-# no reassociation and no fused multiply-add: results must not depend on where an array happens to lie or on the number of threads
-FLAGS = {"nnan", "ninf", "nsz"}
-SPIKE, HELD = 1, 2  # status of a neuron at a timestep: fired; refractory (its membrane kept its value)
+# status of a neuron at a timestep: fired; refractory (its membrane kept its value); current of compartment c at its limit: AT_HIGH << 2c, AT_LOW << 2c
+SPIKE, HELD, AT_HIGH, AT_LOW = 1, 2, 4, 8
 
 
 @numba.njit(inline="always")
 def _truncate(product: int, bits: int) -> int:
     """``toward_zero(product / 2**bits)`` (D1)."""
-    return (product + ((product >> 31 >> 31) & ((1 << bits) - 1))) >> bits
+    return (product + ((product >> 63) & ((1 << bits) - 1))) >> bits
+
+
+@numba.njit
+def arrivals(source, where, amount, count):  # type: ignore[no-untyped-def]
+    """Events of one sample, source [T, S]: channels and payloads of timestep t in ``where[t, :count[t]]`` and ``amount[t, :count[t]]``.
+
+    Returns the largest magnitude of a payload, -1 where one is no integer below 2**24.
+    """
+    largest, whole = 0.0, True
+    for t in range(source.shape[0]):
+        n = 0
+        for s in range(source.shape[1]):
+            payload = source[t, s]
+            if payload != 0:
+                where[t, n], amount[t, n] = s, payload
+                n += 1
+                largest = max(largest, abs(payload))
+                whole &= payload == np.rint(payload)
+        count[t] = n
+    return np.int64(largest) if whole and largest < 2**24 else np.int64(-1)
+
+
+@numba.njit
+def _gather_dense(drive, dense, first, where, amount, count):  # type: ignore[no-untyped-def]
+    """Add the rows ``first + where`` of ``dense`` to ``drive``, four in a pass so that the sums stay in registers."""
+    done = 0
+    while done + 4 <= count:
+        a, b, c, d = dense[first + where[done]], dense[first + where[done + 1]], dense[first + where[done + 2]], dense[first + where[done + 3]]
+        p, q, r, s = amount[done], amount[done + 1], amount[done + 2], amount[done + 3]
+        for k in range(len(drive)):
+            drive[k] += (p * a[k] + q * b[k]) + (r * c[k] + s * d[k])
+        done += 4
+    for e in range(done, count):
+        row, p = dense[first + where[e]], amount[e]
+        for k in range(len(drive)):
+            drive[k] += p * row[k]
+
+
+@numba.njit
+def _gather_motif(drive, intra, lateral, deltas, fired, n_fired):  # type: ignore[no-untyped-def]
+    n_motifs, size = intra.shape[:2]
+    for f in range(n_fired):
+        source = fired[f]
+        m, j = source // size, source % size
+        for k in range(size):
+            drive[m * size + k] += intra[m, j, k]
+        for d in range(len(deltas)):
+            target = m + deltas[d]
+            if 0 <= target < n_motifs:
+                drive[target * size + j] += lateral[d, source]
+
+
+@numba.njit
+def _gather_axons(ring, t, source, payload, axon_first, axon_delay, axon_compartment, synapse_start, target, weight):  # type: ignore[no-untyped-def]
+    """Add ``payload`` times the weights of all axons of a source to the drive of the timesteps at which they arrive."""
+    for axon in range(axon_first[source], axon_first[source + 1]):
+        drive = ring[(t + axon_delay[axon]) % len(ring), axon_compartment[axon]]
+        for synapse in range(synapse_start[axon], synapse_start[axon + 1]):
+            drive[target[synapse]] += payload * weight[synapse]
+
+
+@numba.njit
+def _synapse(current, drive, decay, drive_shift, bits, lo, hi):  # type: ignore[no-untyped-def]
+    """S2 of one compartment, in place. Returns how many currents saturated."""
+    saturated = 0
+    for k in range(len(current)):
+        exact = _truncate(current[k] * decay[k], bits) + (np.int64(drive[k]) << drive_shift[k])
+        current[k] = min(hi, max(lo, exact))
+        saturated += exact != current[k]
+    return saturated
+
+
+@numba.njit
+def _membrane(v, current, decay, current_shift, bias, threshold, firing, wait, bits, lo, hi, exact, status):  # type: ignore[no-untyped-def]
+    """S3 to S5, ``v`` in place. Returns how many membranes saturated."""
+    saturated = 0
+    for k in range(len(v)):
+        exact[k] = _truncate(v[k] * decay[k], bits) + bias[k]
+    for c in range(len(current)):
+        for k in range(len(v)):
+            exact[k] += _truncate(current[c, k], current_shift[k])
+    for k in range(len(v)):
+        free = wait[k] == 0
+        u = min(hi, max(lo, exact[k]))
+        saturated += free & (exact[k] != u)
+        v[k] = u if free else v[k]
+        status[k] = SPIKE * (free & firing[k] & (u >= threshold[k])) + HELD * (not free)
+    return saturated
+
+
+@numba.njit
+def _limits(current, lo, hi, place, status):  # type: ignore[no-untyped-def]
+    """Mark currents at a limit, where the backward pass lets gradients through only inward."""
+    high, low = AT_HIGH << place, AT_LOW << place
+    for k in range(len(current)):
+        status[k] |= high * (current[k] >= hi) + low * (current[k] <= lo)
+
+
+# loops where numpy would do with one line: array expressions take numba many times as long to compile
+@numba.njit(nogil=True)
+def _sample(b, source, lag, delays, dense, intra, lateral, deltas, axon_first, axon_delay, axon_compartment, synapse_start, target, weight,
+            neuron, fixed, bits, spikes, after, membrane, current, status, counts):  # fmt: skip  # type: ignore[no-untyped-def]
+    """Sample ``b`` of ``layer_forward``, whose parameters it has."""
+    n_steps, _, n_sources = source.shape
+    n, k_compartments = neuron.shape[1], len(neuron) - 4
+    threshold, reset_by, bias, membrane_decay = neuron[0], neuron[1], neuron[2], neuron[3]
+    firing, subtract, refractory, initial, drive_shift, current_shift = fixed[0] > 0, fixed[1] > 0, fixed[2], fixed[3], fixed[4], fixed[5]
+    membrane_bits, current_bits, decay_bits = bits
+    v_hi, i_hi = (1 << (membrane_bits - 1)) - 1, (1 << (current_bits - 1)) - 1
+    any_held, n_axons = refractory.max() > 0, len(axon_delay)
+    longest = 0
+    for axon in range(n_axons):
+        longest = max(longest, axon_delay[axon])
+    n_slots = longest + 1
+    v, i, exact = initial.copy(), np.zeros((k_compartments, n), np.int64), np.zeros(n, np.int64)
+    wait, fired, n_fired = np.zeros(n, np.int64), np.zeros(n, np.int64), 0
+    ring = np.zeros((n_slots, k_compartments, n), np.float32)  # drive of the coming timesteps
+    where, amount = np.zeros((n_steps, n_sources), np.int32), np.zeros((n_steps, n_sources), np.float32)
+    count = np.zeros(n_steps, np.int64)
+    counts[b, 2] = arrivals(source[:, b], where, amount, count)
+    i_saturated, v_saturated = 0, 0
+    for t in range(n_steps):
+        drive = ring[t % n_slots]
+        if len(dense):
+            for d in range(len(delays)):
+                then = t - lag - delays[d]
+                if then >= 0:
+                    _gather_dense(drive[0], dense, d * n_sources, where[then], amount[then], count[then])
+        _gather_motif(drive[0], intra, lateral, deltas, fired, n_fired if len(intra) else 0)
+        if n_axons:
+            if t >= lag:
+                for e in range(count[t - lag]):
+                    _gather_axons(ring, t, where[t - lag, e], amount[t - lag, e], axon_first, axon_delay, axon_compartment, synapse_start, target, weight)
+            for f in range(n_fired):
+                _gather_axons(ring, t, n_sources + fired[f], np.float32(1), axon_first, axon_delay, axon_compartment, synapse_start, target, weight)
+        now = status[t, b]
+        for c in range(k_compartments):
+            i_saturated += _synapse(i[c], drive[c], neuron[4 + c], drive_shift, decay_bits, -i_hi - 1, i_hi)
+        v_saturated += _membrane(v, i, membrane_decay, current_shift, bias, threshold, firing, wait, decay_bits, -v_hi - 1, v_hi, exact, now)
+        drive[:] = 0
+        n_fired = 0
+        for k in range(n):
+            membrane[t, b, k] = v[k]
+            spikes[t, b, k] = np.float32(now[k] & SPIKE)
+        for k in range(n):
+            fired[n_fired] = k
+            n_fired += now[k] & SPIKE
+        for f in range(n_fired):
+            k = fired[f]
+            v[k] = v[k] - reset_by[k] if subtract[k] else 0
+        if any_held:
+            for k in range(n):
+                wait[k] = refractory[k] if now[k] == SPIKE else max(0, wait[k] - 1)
+        for c in range(k_compartments):
+            _limits(i[c], -i_hi - 1, i_hi, 2 * c, now)
+        if len(current):
+            for c in range(k_compartments):
+                for k in range(n):
+                    current[t, b, c, k] = i[c, k]
+        if len(after):
+            for k in range(n):
+                after[t, b, k] = v[k]
+    counts[b, 0], counts[b, 1] = i_saturated, v_saturated
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)
-def layer_forward(drive, intra, lateral, deltas, current_decay, membrane_decay, threshold, reset_by, subtract, refractory, firing,
-                  bias, initial, drive_shift, current_shift, bits, spikes, membrane, current, status):  # fmt: skip
-    """Run a layer over whole sequences.
+def layer_forward(source, lag, delays, dense, intra, lateral, deltas, axon_first, axon_delay, axon_compartment, synapse_start, target, weight,
+                  neuron, fixed, bits, spikes, after, membrane, current, status, counts):  # fmt: skip  # type: ignore[no-untyped-def]
+    """Run a group of neurons over whole sequences from reset.
 
     Parameters
     ----------
-    drive : float32 [T, B, N]
-        Feed-forward drive of S1, integers.
-    intra : int32 [M, size, size]
-        Effective weight (shift included) from neuron i to j of motif m.
-    lateral : int32 [n_deltas, N]
-        Effective weight from neuron n to ``n + deltas[d] * size``.
-    deltas : int64 [n_deltas]
-        Motif distance of each lateral link.
-    current_decay, membrane_decay, threshold, reset_by, refractory, bias, initial, drive_shift, current_shift : int32 or int64 [N]
-        All of one type: int32 where state times 2**decay_bits fits it.
-    subtract, firing : bool [N]
+    source : float32 [T, B, S]
+        What arrives from outside: payloads, or spikes of the group below.
+    lag : int, 0 or 1
+        Timesteps every arrival is late: 1 for spikes (S7).
+    delays : int64 [D]
+        Delay of each block of ``dense``.
+    dense : float32 [D * S, N] or [0, N]
+        Effective weight (shift included) into compartment 0; row ``d * S + s`` is source s after ``delays[d]``.
+    intra : float32 [M, size, size], lateral : float32 [n_deltas, N], deltas : int64 [n_deltas]
+        Effective weight from neuron i to j of motif m; from neuron n to ``n + deltas[d] * size``. M = 0 is no motif.
+    axon_first : int64 [S + N + 1] or [1]; axon_delay, axon_compartment : int64 [n_axons]
+        Axons in order of their source: arrivals 0..S-1, then the group's own neurons. [1] is none.
+    synapse_start : int64 [n_axons + 1]; target : int64 [n_synapses]; weight : float32 [n_synapses]
+        Their synapses, effective weights.
+    neuron : int64 [4 + K, N]
+        Rows threshold, reset_by, bias, membrane_decay, current_decay of each compartment.
+    fixed : int64 [6, N]
+        Rows firing, subtract, refractory, initial, drive_shift, current_shift.
     bits : tuple (membrane_bits, current_bits, decay_bits)
     spikes : float32 [T, B, N], out
-    membrane : int32 or int16 [T, B, N], out
+    after : float32 [T, B, N] or [0, 0, 0], out
+        Membranes after S6, where wanted.
+    membrane : int16 or int32 [T, B, N], out
         After S3, before reset (kept value where refractory).
-    current : like ``membrane``, out
-    status : uint8 [T, B, N], out
-        SPIKE, HELD or 0.
+    current : like ``membrane`` [T, B, K, N] or [0, 0, 0, 0], out
+        After S2, where gradients by decays are wanted.
+    status : uint8 (K <= 3) or int16 [T, B, N], out
+    counts : int64 [B, 3], out
+        How many currents and membranes saturated; largest magnitude of a payload, -1 where one is no integer.
     """
-    n_steps, n_samples, n = drive.shape
-    n_motifs, size = intra.shape[:2]
-    membrane_bits, current_bits, decay_bits = bits
-    v_hi, i_hi = (1 << (membrane_bits - 1)) - 1, (1 << (current_bits - 1)) - 1
-    v_lo, i_lo = -v_hi - 1, -i_hi - 1
-    any_held = np.any(refractory > 0)
-    for b in numba.prange(n_samples):
-        v = initial.copy()
-        i = np.zeros(n, initial.dtype)
-        wait = np.zeros(n, np.int32)
-        gathered = np.zeros(n, np.int32)
-        fired = np.zeros(n, np.int32)
-        n_fired = 0
-        for t in range(n_steps):
-            for k in range(n):
-                gathered[k] = np.int32(drive[t, b, k])
-            for f in range(n_fired):
-                source = fired[f]
-                m, j = source // size, source % size
-                for k in range(size):
-                    gathered[m * size + k] += intra[m, j, k]
-                for d in range(len(deltas)):
-                    target = m + deltas[d]
-                    if 0 <= target < n_motifs:
-                        gathered[target * size + j] += lateral[d, source]
-            # one loop a step and no branch in them, so that they become vector instructions; v and i give the width of the products
-            for k in range(n):
-                x = _truncate(i[k] * current_decay[k], decay_bits) + (gathered[k] << drive_shift[k])
-                i[k] = min(i_hi, max(i_lo, x))
-            for k in range(n):
-                u = _truncate(v[k] * membrane_decay[k], decay_bits) + _truncate(i[k], current_shift[k]) + bias[k]
-                u = min(v_hi, max(v_lo, u))
-                v[k] = u if wait[k] == 0 else v[k]
-                status[t, b, k] = SPIKE * (firing[k] & (u >= threshold[k]) & (wait[k] == 0)) + HELD * (wait[k] > 0)
-                membrane[t, b, k] = v[k]
-                current[t, b, k] = i[k]
-            n_fired = 0
-            for k in range(n):
-                spikes[t, b, k] = np.float32(status[t, b, k] & SPIKE)
-                fired[n_fired] = k
-                n_fired += status[t, b, k] & SPIKE
-            for f in range(n_fired):
-                k = fired[f]
-                v[k] = v[k] - reset_by[k] if subtract[k] else 0
-            if any_held:
-                for k in range(n):
-                    wait[k] = refractory[k] if status[t, b, k] == SPIKE else max(0, wait[k] - 1)
-
-
-@numba.njit(fastmath=FLAGS)
-def _slopes(code, scale, u, inverse, slope):
-    """Surrogate slopes of all neurons; the choice of surrogate outside the loop, so that each loop becomes vector instructions."""
-    one = np.float32(1)
-    width = np.float32(scale)
-    if code == 2:
-        for k in range(len(slope)):
-            x = one + width * abs(np.float32(u[k]) * inverse[k] - one)
-            slope[k] = inverse[k] / (x * x)
-    elif code == 0:
-        for k in range(len(slope)):
-            slope[k] = inverse[k] * width if abs(np.float32(u[k]) * inverse[k] - one) * width < np.float32(0.5) else np.float32(0)
-    else:
-        for k in range(len(slope)):
-            slope[k] = np.float32(surrogate_slope(code, scale, np.float32(u[k]) * inverse[k] - one)) * inverse[k]
-
-
-@numba.njit(parallel=True, nogil=True, cache=True, fastmath=FLAGS)
-def layer_backward(g_spikes, g_membrane, membrane, current, status, intra, lateral, deltas, current_decay, membrane_decay, threshold, reset_by,
-                   subtract, firing, initial, drive_shift, current_shift, bits, surrogate, through_reset, decays, parts,
-                   g_drive, g_intra, g_lateral, g_neuron):  # fmt: skip
-    """Gradients of ``layer_forward`` with a surrogate for S5; truncation passes as identity, saturation only inward.
-
-    Parameters
-    ----------
-    g_spikes, g_membrane : float32 [T, B, N]
-        Gradients of the loss by spikes and by membranes after S6.
-    membrane, current, status
-        As ``layer_forward`` left them.
-    intra, lateral : float32
-        Its effective weights.
-    surrogate : tuple (code, scale)
-        ``train/surrogate.py``.
-    through_reset : bool
-        Whether the gradient flows through S6 into the spike.
-    decays : bool
-        Whether the gradients by bias and decays are wanted.
-    parts : int
-        Number of partial sums; the samples are cut into as many pieces, so that the result does not depend on the number of threads.
-    g_drive : float32 [T, B, N], out
-    g_intra : float32 [parts, M, size, size], g_lateral : float32 [parts, n_deltas, N], out
-    g_neuron : float32 [parts, 5, N], out
-        By threshold, reset_by, bias, membrane_decay and current_decay (the last two as fractions of 2**decay_bits).
-    """
-    n_steps, n_samples, n = g_spikes.shape
-    n_motifs, size = intra.shape[:2]
-    membrane_bits, current_bits, decay_bits = bits
-    code, scale = surrogate
-    v_hi, i_hi = (1 << (membrane_bits - 1)) - 1, (1 << (current_bits - 1)) - 1
-    v_lo, i_lo = -v_hi - 1, -i_hi - 1
-    zero, one = np.float32(0), np.float32(1)
-    v_keep = membrane_decay.astype(np.float32) / np.float32(1 << decay_bits)
-    i_keep = current_decay.astype(np.float32) / np.float32(1 << decay_bits)
-    to_current = (one / np.float32(2) ** current_shift.astype(np.float32)).astype(np.float32)
-    to_drive = (np.float32(2) ** drive_shift.astype(np.float32)).astype(np.float32)
-    inverse = np.where(firing, one / np.maximum(threshold, 1).astype(np.float32), zero).astype(np.float32)
-    kept = np.where(subtract, one, zero).astype(np.float32)  # share of the membrane gradient that passes a spike
-    amount = np.where(subtract, reset_by.astype(np.float32), zero).astype(np.float32)
-    back = np.ascontiguousarray(intra.transpose(0, 2, 1))  # the inner loop runs over sources, one after the other in memory
-    for part in numba.prange(parts):
-        gv = np.zeros(n, np.float32)  # by the membrane after S6, from the next timestep
-        gi = np.zeros(n, np.float32)  # by the current, from the next timestep
-        gd = np.zeros(n, np.float32)  # by the drive of the next timestep
-        gs = np.zeros(n, np.float32)
-        slope = np.zeros(n, np.float32)
-        by_intra, by_lateral, by_neuron = g_intra[part], g_lateral[part], g_neuron[part]
-        for b in range(part * n_samples // parts, (part + 1) * n_samples // parts):
-            gv[:] = zero
-            gi[:] = zero
-            gd[:] = zero
-            for t in range(n_steps - 1, -1, -1):
-                state, u, now = status[t, b], membrane[t, b], current[t, b]
-                gs[:] = g_spikes[t, b]
-                if t < n_steps - 1:  # recurrent links carry this timestep's spikes into the drive of the next
-                    for m in range(n_motifs):
-                        base = m * size
-                        for k in range(size):
-                            for j in range(size):
-                                gs[base + j] += back[m, k, j] * gd[base + k]
-                        for j in range(size):
-                            if state[base + j] == SPIKE:
-                                for k in range(size):
-                                    by_intra[m, j, k] += gd[base + k]
-                    for d in range(len(deltas)):
-                        offset = deltas[d] * size
-                        for k in range(max(0, -offset), min(n, n - offset)):
-                            gs[k] += lateral[d, k] * gd[k + offset]
-                            by_lateral[d, k] += gd[k + offset] if state[k] == SPIKE else zero
-                _slopes(code, scale, u, inverse, slope)
-                for k in range(n):
-                    g = gv[k] + g_membrane[t, b, k]
-                    x = np.float32(u[k])
-                    spike, held = state[k] == SPIKE, state[k] == HELD
-                    by_neuron[1, k] -= g * kept[k] if spike else zero
-                    s = gs[k]
-                    if through_reset:
-                        s -= g * (amount[k] if subtract[k] else x)
-                    s = zero if held else s * slope[k]
-                    by_neuron[0, k] -= s * x * inverse[k]
-                    gu = (g * kept[k] if spike else g) + s
-                    outward = held | ((x >= v_hi) & (gu < zero)) | ((x <= v_lo) & (gu > zero))
-                    gu = zero if outward else gu
-                    gv[k] = g if held else gu * v_keep[k]
-                    gs[k] = gu
-                if decays:
-                    for k in range(n):
-                        by_neuron[2, k] += gs[k]
-                        before = np.float32(initial[k])
-                        old = zero
-                        if t > 0:
-                            old = np.float32(current[t - 1, b, k])
-                            before = np.float32(membrane[t - 1, b, k])
-                            if status[t - 1, b, k] == SPIKE:
-                                before = before - amount[k] if subtract[k] else zero
-                        by_neuron[3, k] += gs[k] * before
-                        x = gi[k] + gs[k] * to_current[k]
-                        outward = ((now[k] >= i_hi) & (x < zero)) | ((now[k] <= i_lo) & (x > zero))
-                        by_neuron[4, k] += zero if outward else x * old
-                for k in range(n):
-                    x = gi[k] + gs[k] * to_current[k]
-                    outward = ((now[k] >= i_hi) & (x < zero)) | ((now[k] <= i_lo) & (x > zero))
-                    x = zero if outward else x
-                    gi[k] = x * i_keep[k]
-                    gd[k] = x * to_drive[k]
-                    g_drive[t, b, k] = x * to_drive[k]
+    for b in numba.prange(source.shape[1]):
+        _sample(b, source, lag, delays, dense, intra, lateral, deltas, axon_first, axon_delay, axon_compartment, synapse_start, target, weight,
+                neuron, fixed, bits, spikes, after, membrane, current, status, counts)  # fmt: skip

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``scml_layer``: the fused kernels of ``train/kernels.py`` as one differentiable torch operation."""
+"""``scml_layer``: one SC-ML layer over whole sequences as a differentiable torch operation.
+
+On a CPU the fused kernels (``train/ops.py``); on any other device ``plain.plain_layer``, the same integers step by step.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from .kernels import layer_backward, layer_forward
+from .ops import layer_op
+from .plain import plain_layer
 from .surrogate import FastSigmoid, Surrogate
 
 __all__ = ["LayerConstants", "scml_layer"]
-
-PARTS = 8  # partial sums of weight gradients: fixed, so that results do not depend on the number of threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +25,19 @@ class LayerConstants:
     Attributes
     ----------
     current_decay, membrane_decay, refractory, drive_shift, current_shift, bias, initial : int64 [n_neurons]
+        Decays and bias are what ``scml_layer`` takes where it is given none.
     subtract, firing : bool [n_neurons]
     deltas : int64 [n_deltas]
+    lag : int, 0 or 1
+        1 where the source is the spikes of a layer below (S7), 0 for payloads.
+    delays : tuple of int
+        Delay of each block of feed-forward weights.
     membrane_bits, current_bits, decay_bits : int
     surrogate : Surrogate
     through_reset : bool
         Whether gradients flow through S6.
+    name : str
+        For errors.
     """
 
     current_decay: np.ndarray
@@ -41,73 +50,54 @@ class LayerConstants:
     subtract: np.ndarray
     firing: np.ndarray
     deltas: np.ndarray
+    lag: int = 0
+    delays: tuple[int, ...] = (0,)
     membrane_bits: int = 16
     current_bits: int = 16
     decay_bits: int = 12
     surrogate: Surrogate = FastSigmoid(2.0)
     through_reset: bool = False
+    name: str = "the layer"
+    fixed: torch.Tensor = field(init=False, repr=False)  # rows of ``kernels.layer_forward``
+    wiring: list[torch.Tensor] = field(init=False, repr=False)
 
-
-class _Layer(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, drive, intra, lateral, threshold, bias, c):  # type: ignore[no-untyped-def]
-        t, b, n = drive.shape
-        narrow = np.int16 if max(c.membrane_bits, c.current_bits) <= 16 else np.int32
-        spikes = torch.empty(t, b, n)
-        membrane, current = np.empty((t, b, n), narrow), np.empty((t, b, n), narrow)
-        status = np.empty((t, b, n), np.uint8)
-        theta = threshold.detach().numpy().astype(np.int64)
-        links = intra.detach().numpy().astype(np.int32), lateral.detach().numpy().astype(np.int32)
-        bits = (c.membrane_bits, c.current_bits, c.decay_bits)
-        offset = c.bias if bias is None else bias.detach().numpy().astype(np.int64)
-        layer_forward(
-            drive.detach().contiguous().numpy(), *links, c.deltas, c.current_decay, c.membrane_decay, theta, theta, c.subtract, c.refractory, c.firing,
-            offset, c.initial, c.drive_shift, c.current_shift, bits, spikes.numpy(), membrane, current, status,
-        )  # fmt: skip
-        fired = status == 1
-        after = torch.from_numpy(np.where(fired, np.where(c.subtract, membrane - theta, 0), membrane).astype(np.float32)) if not c.firing.all() else None
-        ctx.saved = (c, bias is not None, theta, intra.detach(), lateral.detach(), membrane, current, status, bits)
-        if after is None:
-            after = torch.zeros(0)
-            ctx.mark_non_differentiable(after)
-        return spikes, after
-
-    @staticmethod
-    def backward(ctx, g_spikes, g_after):  # type: ignore[no-untyped-def]
-        c, biased, theta, intra, lateral, membrane, current, status, bits = ctx.saved
-        t, b, n = membrane.shape
-        zeros = np.zeros((t, b, n), np.float32)
-        g_membrane = zeros if c.firing.all() or g_after is None else g_after.contiguous().numpy()
-        g_drive = torch.empty(t, b, n)
-        g_intra, g_lateral = np.zeros((PARTS, *intra.shape), np.float32), np.zeros((PARTS, *lateral.shape), np.float32)
-        g_neuron = np.zeros((PARTS, 5, n), np.float32)
-        layer_backward(
-            zeros if g_spikes is None else g_spikes.contiguous().numpy(), g_membrane, membrane, current, status, intra.numpy(), lateral.numpy(), c.deltas,
-            c.current_decay, c.membrane_decay, theta, theta, c.subtract, c.firing, c.initial, c.drive_shift, c.current_shift, bits,
-            (c.surrogate.code, c.surrogate.scale), c.through_reset, biased, PARTS, g_drive.numpy(), g_intra, g_lateral, g_neuron,
-        )  # fmt: skip
-        by_threshold = g_neuron[:, 0].sum(0) + np.where(c.subtract, g_neuron[:, 1].sum(0), 0)
-        by_bias = torch.from_numpy(g_neuron[:, 2].sum(0)) if biased else None
-        return g_drive, torch.from_numpy(g_intra.sum(0)), torch.from_numpy(g_lateral.sum(0)), torch.from_numpy(by_threshold), by_bias, None
+    def __post_init__(self) -> None:
+        rows = (self.firing, self.subtract, self.refractory, self.initial, self.drive_shift, self.current_shift)
+        none = torch.zeros(0, dtype=torch.int64)
+        start = torch.zeros(1, dtype=torch.int64)
+        places = [torch.tensor(self.delays, dtype=torch.int64), torch.from_numpy(self.deltas.astype(np.int64))]
+        object.__setattr__(self, "fixed", torch.from_numpy(np.stack([row.astype(np.int64) for row in rows])))
+        object.__setattr__(self, "wiring", [*places, start, none, none, start, none])
 
 
 def scml_layer(
-    drive: torch.Tensor, intra: torch.Tensor, lateral: torch.Tensor, threshold: torch.Tensor, constants: LayerConstants, bias: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run an SC-ML layer over whole sequences, exactly as S2 to S7 of docs/semantics.md.
+    source: torch.Tensor,
+    dense: torch.Tensor,
+    intra: torch.Tensor,
+    lateral: torch.Tensor,
+    threshold: torch.Tensor,
+    constants: LayerConstants,
+    *,
+    bias: torch.Tensor | None = None,
+    membrane_decay: torch.Tensor | None = None,
+    current_decay: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Run an SC-ML layer over whole sequences, exactly as S1 to S7 of docs/semantics.md.
 
     Parameters
     ----------
-    drive : float32 [n_timesteps, n_samples, n_neurons]
-        Feed-forward part of S1: integers below 2**24.
+    source : float32 [n_timesteps, n_samples, n_sources]
+        Payloads, or the spikes of the layer below: integers, as are all that follow.
+    dense : float32 [n_delays * n_sources, n_neurons]
+        Effective feed-forward weights (shift included), one block a delay.
     intra : float32 [n_motifs, size, size], lateral : float32 [n_deltas, n_neurons]
-        Effective recurrent weights (shift included): integers.
+        Effective recurrent weights; n_motifs = 0 is none.
     threshold : float32 [n_neurons]
-        Integers; also the amount of a subtractive reset.
+        Also the amount of a subtractive reset.
     constants : LayerConstants
         The rest.
-    bias : float32 [n_neurons], optional
-        Integers; in place of those of ``constants``, which are not trained.
+    bias, membrane_decay, current_decay : float32 [n_neurons], optional
+        In place of those of ``constants``, which are not trained.
 
     Returns
     -------
@@ -115,6 +105,28 @@ def scml_layer(
         0 or 1.
     membrane : float32 [n_timesteps, n_samples, n_neurons]
         After S6, where the layer has non-firing neurons; else empty.
+    saturated : int64 [2]
+        How many currents and membranes saturated; not counted outside a CPU, 0 there.
+
+    Raises
+    ------
+    NetworkError
+        If float32 might not hold a sum exactly, or a value is no integer.
     """
-    result: tuple[torch.Tensor, torch.Tensor] = _Layer.apply(drive, intra, lateral, threshold, bias, constants)
-    return result
+    c = constants
+
+    def trained(given: torch.Tensor | None, constant: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(constant.astype(np.float32)).to(source.device) if given is None else given
+
+    rows = [threshold, threshold, trained(bias, c.bias), trained(membrane_decay, c.membrane_decay), trained(current_decay, c.current_decay)]
+    neuron = torch.stack(rows)
+    emit = not bool(c.firing.all())
+    if source.device.type != "cpu":
+        return plain_layer(source, dense, intra, lateral, neuron, c, emit)
+    decays = any(x is not None and x.requires_grad for x in (membrane_decay, current_decay))
+    weight = source.new_zeros(0)
+    spikes, after, _, _, _, counts = layer_op(
+        source, dense, intra, lateral, weight, neuron, c.fixed, c.wiring, c.lag, [c.membrane_bits, c.current_bits, c.decay_bits],
+        c.surrogate.code, c.surrogate.scale, c.through_reset, emit, decays, c.name,
+    )  # fmt: skip
+    return spikes, after, counts[:, :2].sum(0)

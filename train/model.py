@@ -41,6 +41,9 @@ class LayerConfig:
         Of the synaptic current, in timesteps; 0 is no memory.
     delays : tuple of int
         Delays of the axons from the layer below, one set of weights each: a causal dilated convolution in time.
+    train_decays : bool
+        Whether the decays of membranes and currents are trained (quantized, straight through), from the time constants given. Neurons dealt one
+        constant stay together, so the table of kinds stays as long.
     """
 
     neurons: int = 128
@@ -49,6 +52,7 @@ class LayerConfig:
     tau_membrane: tuple[float, ...] = (2.0, 3.0, 4.0, 6.0)
     tau_current: float = 0.0
     delays: tuple[int, ...] = (0,)
+    train_decays: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,24 +86,19 @@ class Outputs:
         Readout membranes.
     spikes : list of float32 [n_timesteps, n_samples, n_neurons]
         Of each layer.
+    saturated : float32 [n_layers + 1, 2]
+        Share of the currents and of the membranes of each layer, then of the readout, that saturated (D2).
     """
 
     scores: torch.Tensor
     emitted: torch.Tensor
     spikes: list[torch.Tensor]
+    saturated: torch.Tensor
 
 
 def decay_factor(tau: float, decay_bits: int) -> int:
     """Decay factor of a time constant in timesteps: ``round(2**decay_bits * exp(-1 / tau))``; 0 for tau = 0."""
     return 0 if tau == 0 else min((1 << decay_bits) - 1, round((1 << decay_bits) * math.exp(-1 / tau)))
-
-
-def delayed(events: torch.Tensor, delays: tuple[int, ...]) -> torch.Tensor:
-    """What axons of several delays carry: float32 [n_timesteps, n_samples, len(delays) * n_sources], one block a delay, history empty at clip start."""
-    if delays == (0,):
-        return events
-    steps = len(events)
-    return torch.cat([torch.cat([events.new_zeros(min(d, steps), *events.shape[1:]), events[: max(0, steps - d)]]) for d in delays], -1)
 
 
 class SCMLModel(nn.Module):
@@ -144,7 +143,12 @@ class SCMLModel(nn.Module):
         self.masks = [self._masks(layer.neurons, topology) for layer, topology in zip(config.layers, self.topologies, strict=True)]
         self.register_buffer("shifts", torch.zeros(2 * len(config.layers) + 1, dtype=torch.int64))
         self.set_shifts()
-        self.constants = [self._constants(layer, topology) for layer, topology in zip(config.layers, self.topologies, strict=True)]
+        self.constants = [self._constants(number) for number in range(len(config.layers))]
+        self.decays = nn.ParameterDict()  # of each trained layer: a share for every time constant of the membrane, then for the current
+        for number, layer in enumerate(config.layers):
+            if layer.train_decays:
+                factors = [decay_factor(tau, config.decay_bits) for tau in (*layer.tau_membrane, layer.tau_current)]
+                self.decays[str(number)] = nn.Parameter(torch.tensor(factors) / 2.0**config.decay_bits)
         self.readout_constants = self._readout_constants()
 
     def set_shifts(self) -> None:
@@ -165,9 +169,19 @@ class SCMLModel(nn.Module):
     def threshold_integers(self, number: int) -> torch.Tensor:
         """Thresholds of a layer, differentiable; high enough for the decay of each neuron, at most an eighth of the membrane format."""
         highest = (1 << (self.config.membrane_bits - 1)) // 8
-        leak = 1 - self.constants[number].membrane_decay / (1 << self.config.decay_bits)
+        leak = 1 - self.decay_integers(number)[0].detach().numpy() / (1 << self.config.decay_bits)
         lowest = torch.from_numpy(np.minimum(np.ceil(LEAK_MARGIN / np.maximum(leak, 1e-6)), highest).astype(np.float32))
         return round_clamp(self.threshold[number] * self.config.nominal_threshold, lowest, highest)
+
+    def decay_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Decay factors of the membranes and currents of a layer, float32 [n_neurons] each, differentiable where they are trained."""
+        if str(number) not in self.decays:
+            c = self.constants[number]
+            return torch.from_numpy(c.membrane_decay.astype(np.float32)), torch.from_numpy(c.current_decay.astype(np.float32))
+        full = 1 << self.config.decay_bits
+        factors = round_clamp(self.decays[str(number)] * full, 0, full - 1)
+        place = torch.arange(self.config.layers[number].neurons) % (len(factors) - 1)
+        return factors[place], factors[-1].expand(len(place))
 
     def bias_integers(self) -> torch.Tensor:
         """Biases of the readout neurons, differentiable."""
@@ -187,18 +201,21 @@ class SCMLModel(nn.Module):
         payloads : float32 [n_timesteps, n_samples, n_inputs]
             Input payloads, the flush (one timestep a layer, all zero) included by the caller.
         """
-        layer_input, spikes = payloads, []
+        layer_input, spikes, counts = payloads, [], []
         for number, constants in enumerate(self.constants):
-            arriving = delayed(layer_input, self.config.layers[number].delays)
-            drive = arriving @ (self.weight_integers(self.feed_forward[number], 2 * number) * 2.0 ** int(self.shifts[2 * number]))
+            dense = self.weight_integers(self.feed_forward[number], 2 * number) * 2.0 ** int(self.shifts[2 * number])
             intra, lateral = (w * 2.0 ** int(self.shifts[2 * number + 1]) for w in self.recurrent_integers(number))
-            fired, _ = scml_layer(drive, intra, lateral, self.threshold_integers(number), constants)
-            spikes.append(fired)
-            layer_input = torch.cat([torch.zeros_like(fired[:1]), fired[:-1]])  # S7: one timestep per link
-        drive = layer_input @ (self.weight_integers(self.readout, -1) * 2.0 ** int(self.shifts[-1]))
-        none = torch.zeros(self.n_classes, 1, 1), torch.zeros(0, self.n_classes), torch.zeros(self.n_classes)
-        _, emitted = scml_layer(drive, *none, self.readout_constants, self.bias_integers())
-        return Outputs(emitted.double().sum(0).float(), emitted, spikes)
+            membrane_decay, current_decay = self.decay_integers(number)
+            layer_input, _, saturated = scml_layer(
+                layer_input, dense, intra, lateral, self.threshold_integers(number), constants, membrane_decay=membrane_decay, current_decay=current_decay
+            )
+            spikes.append(layer_input)
+            counts.append(saturated / max(1, layer_input.numel()))
+        dense = self.weight_integers(self.readout, -1) * 2.0 ** int(self.shifts[-1])
+        none = torch.zeros(0, 1, 1), torch.zeros(0, self.n_classes), torch.zeros(self.n_classes)
+        _, emitted, saturated = scml_layer(layer_input, dense, *none, self.readout_constants, bias=self.bias_integers())
+        counts.append(saturated / max(1, emitted.numel()))
+        return Outputs(emitted.double().sum(0).float(), emitted, spikes, torch.stack(counts))
 
     def gather_bound(self) -> int:
         """Largest magnitude of a feed-forward plus recurrent sum (P1), in membrane units."""
@@ -229,8 +246,9 @@ class SCMLModel(nn.Module):
             lateral[d, (motif + delta < 0) | (motif + delta >= neurons // topology.size)] = 0
         return intra, lateral
 
-    def _constants(self, layer: LayerConfig, topology: Topology) -> LayerConstants:
-        c, n = self.config, layer.neurons
+    def _constants(self, number: int) -> LayerConstants:
+        layer, topology, c = self.config.layers[number], self.topologies[number], self.config
+        n = layer.neurons
         decays = np.array([decay_factor(tau, c.decay_bits) for tau in layer.tau_membrane], np.int64)
         zeros = np.zeros(n, np.int64)
         return LayerConstants(
@@ -241,6 +259,7 @@ class SCMLModel(nn.Module):
             subtract=np.full(n, c.reset == "subtract"), firing=np.ones(n, bool), deltas=np.array(topology.deltas, np.int64),
             membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits,
             surrogate=SURROGATES[c.surrogate](c.surrogate_scale), through_reset=c.through_reset,
+            lag=min(number, 1), delays=layer.delays, name=f"layer {number}",
         )  # fmt: skip
 
     def _readout_constants(self) -> LayerConstants:
@@ -249,5 +268,5 @@ class SCMLModel(nn.Module):
         return LayerConstants(
             current_decay=zeros, membrane_decay=np.full(n, decay_factor(c.tau_readout, c.decay_bits), np.int64), refractory=zeros,
             drive_shift=zeros, current_shift=zeros, bias=zeros, initial=zeros, subtract=np.zeros(n, bool), firing=np.zeros(n, bool),
-            deltas=np.zeros(0, np.int64), membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits,
+            deltas=np.zeros(0, np.int64), membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits, lag=1, name="the readout",
         )  # fmt: skip

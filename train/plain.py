@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any network of docs/semantics.md in plain torch: the readable, differentiable definition the fused kernels are held to.
 
+``plain_layer`` is one SC-ML layer the same way, for devices that have no fused kernel.
+
 Integers in float64, exact below 2**53. Gradients: straight through truncation, through saturation where they point back
 inside, a surrogate at S5. Slow; knows every construct of the file format.
 """
@@ -8,6 +10,7 @@ inside, a surrogate at S5. Slow; knows every construct of the file format.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +19,10 @@ from ..edge.coverage import Coverage
 from ..edge.network import Network, Readout, Reset
 from .surrogate import FastSigmoid, Surrogate
 
-__all__ = ["PlainNetwork", "PlainOutputs"]
+if TYPE_CHECKING:
+    from .layer import LayerConstants
+
+__all__ = ["PlainNetwork", "PlainOutputs", "delayed", "plain_layer"]
 
 
 class _TowardZero(torch.autograd.Function):
@@ -96,7 +102,8 @@ class PlainNetwork:
     Attributes
     ----------
     weight : float64 [n_synapses]
-        Stored weights; set ``requires_grad`` to differentiate. Likewise ``threshold``, ``reset_by``, ``bias`` [n_neurons].
+        Stored weights; set ``requires_grad`` to differentiate. Likewise ``threshold``, ``reset_by``, ``bias``, ``membrane_decay`` [n_neurons] and
+        ``current_decay`` [n_compartments, n_neurons].
     coverage : Coverage
         Branches reached by ``run`` since construction.
     """
@@ -202,3 +209,45 @@ class PlainNetwork:
         cover.threshold_equal += int(((fired > 0) & (updated == self.threshold)).sum())
         cover.reset_subtract += int(((fired > 0) & self.subtract).sum())
         cover.reset_zero += int(((fired > 0) & ~self.subtract).sum())
+
+
+def delayed(events: torch.Tensor, delays: tuple[int, ...]) -> torch.Tensor:
+    """What axons of several delays carry: [n_timesteps, n_samples, len(delays) * n_sources], one block a delay, history empty at clip start."""
+    steps = len(events)
+    return torch.cat([torch.cat([events.new_zeros(min(d, steps), *events.shape[1:]), events[: max(0, steps - d)]]) for d in delays], -1)
+
+
+def plain_layer(
+    source: torch.Tensor, dense: torch.Tensor, intra: torch.Tensor, lateral: torch.Tensor, neuron: torch.Tensor, constants: LayerConstants, emit: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """An SC-ML layer step by step in float64 on the device of ``source``; parameters as ``layer.scml_layer`` has them, ``neuron`` its stacked rows."""
+    c, n = constants, neuron.shape[1]
+    threshold, reset_by, bias, membrane_decay, current_decay = neuron.double()
+    firing, subtract, refractory, initial, drive_shift, current_shift = c.fixed.to(source.device)
+    able, full = firing > 0, 2.0**c.decay_bits
+    v_hi, i_hi = (1 << (c.membrane_bits - 1)) - 1, (1 << (c.current_bits - 1)) - 1
+    n_motifs, size = intra.shape[:2]
+    drives = delayed(source.double(), tuple(c.lag + d for d in c.delays)) @ dense.double() if len(dense) else source.new_zeros(1).double().expand(len(source))
+    v, i = initial.double().expand(source.shape[1], n), source.new_zeros(source.shape[1], n).double()
+    wait = fired = torch.zeros_like(i)
+    spikes, after = [], []
+    for drive in drives.unbind(0):
+        if n_motifs:
+            own = torch.einsum("bmi,mij->bmj", fired.reshape(-1, n_motifs, size), intra.double()).reshape(-1, n)
+            for d, delta in enumerate(c.deltas.tolist()):
+                sent = (fired * lateral[d].double()).roll(delta * size, 1)
+                kept = torch.arange(n, device=source.device) - delta * size
+                own = own + sent * ((kept >= 0) & (kept < n))
+            drive = drive + own
+        i = _Saturate.apply(_TowardZero.apply(i * current_decay / full) + drive * 2.0**drive_shift, -i_hi - 1, i_hi)
+        exact = _TowardZero.apply(v * membrane_decay / full) + bias + _TowardZero.apply(i / 2.0**current_shift)
+        held = wait > 0
+        updated = torch.where(held, v, _Saturate.apply(exact, -v_hi - 1, v_hi))
+        fired = _Fire.apply(updated, threshold, able & ~held, c.surrogate)
+        gate = fired if c.through_reset else fired.detach()
+        v = torch.where(subtract > 0, updated - gate * reset_by, updated * (1 - gate))
+        wait = torch.where(fired.detach() > 0, refractory, (wait - 1).clamp(min=0))
+        spikes.append(fired)
+        after.append(v)
+    raster = torch.stack(spikes).float()
+    return raster, torch.stack(after).float() if emit else source.new_zeros(0), torch.zeros(2, dtype=torch.int64, device=source.device)

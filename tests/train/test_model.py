@@ -13,7 +13,8 @@ from ormia.edge.events import events_from_payloads  # noqa: E402
 from ormia.edge.reference import Reference  # noqa: E402
 from ormia.train.export import to_network  # noqa: E402
 from ormia.train.loop import calibrate, to_input  # noqa: E402
-from ormia.train.model import LayerConfig, ModelConfig, SCMLModel, delayed  # noqa: E402
+from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
+from ormia.train.plain import delayed  # noqa: E402
 
 
 def test_delayed_axons_of_every_layer_export_bit_for_bit() -> None:
