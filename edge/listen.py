@@ -12,11 +12,12 @@ import numpy as np
 
 from .audio import audio_blocks, read_audio
 from .clips import front_end_of
-from .detector import Detection, Detector
+from .detector import Detection
 from .errors import DataError
 from .frontend import FrontEnd
 from .network import Network
 from .runtime import Runtime
+from .streaming import Listeners
 
 __all__ = ["Heard", "Listener", "hear_clip", "pcm_blocks"]
 
@@ -69,23 +70,22 @@ class Listener:
     """
 
     def __init__(self, network: Network) -> None:
-        self.front_end = front_end_of(network)
-        self._hearing = self.front_end.stream()
-        self._stream = Runtime(network).stream()
-        self._detector = Detector(network)
-        self.samples = 0
+        self._listeners = Listeners(network, 1)
+        self.front_end = self._listeners.front_end
+
+    @property
+    def samples(self) -> int:
+        """Samples heard so far."""
+        return self._listeners.samples
 
     @property
     def seconds(self) -> float:
         """Audio heard so far."""
-        return self.samples / self.front_end.sample_rate
+        return self._listeners.seconds
 
     def push(self, pcm: np.ndarray) -> list[tuple[float, Detection]]:
         """Hear int16 [n_samples] samples; (seconds since the start, detection) of what is detected in them."""
-        self.samples += len(pcm)
-        found = self._detector.push(self._stream.push(self._hearing.push(pcm)))
-        hop = self.front_end.hop_samples / self.front_end.sample_rate
-        return [((detection.timestep + 1) * hop, detection) for detection in found]
+        return self._listeners.push(pcm[None])[0]
 
     def listen(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[float, Detection]]:
         """Detections as they come. Raises ``DataError`` after a stream without a single sample."""

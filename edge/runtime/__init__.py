@@ -5,6 +5,6 @@ Event-driven over axons: a timestep adds the rows of the sources that are active
 """
 
 from .backend import NumbaBackend
-from .machine import Runtime, Stream, Streams, check_payloads
+from .machine import Runtime, Stream, Streams, check_payloads, shares
 
-__all__ = ["NumbaBackend", "Runtime", "Stream", "Streams", "check_payloads"]
+__all__ = ["NumbaBackend", "Runtime", "Stream", "Streams", "check_payloads", "shares"]
