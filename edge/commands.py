@@ -92,34 +92,80 @@ def _run_stream(net: Any, names: list[str], sources: list[Any], as_json: bool) -
 
 def evaluate(
     network: NetworkPath,
-    data: Annotated[Path, typer.Option(help="Corpus folder that `ormia data` wrote.")],
+    data: Annotated[Path | None, typer.Option(help="Corpus folder that `ormia data` wrote.")] = None,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads.")] = 1,
+    stream: Annotated[bool, typer.Option("--stream", help="Evaluate the detector on long recordings: --audio, or mixes of the clips of --data.")] = False,
+    audio: Annotated[list[Path] | None, typer.Option(help="Recording for --stream, WAV or FLAC, with FILE.csv beside it: onset_s,offset_s,label.")] = None,
+    hours: Annotated[float, typer.Option(help="Length of the mix.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the mix.")] = 0,
+    tune: Annotated[float | None, typer.Option(help="False accepts an hour: also evaluate the margin that keeps to it on a mix of split valid.")] = None,
     as_json: AsJson = False,
 ) -> dict[str, Any]:
-    """Measure a network on the clips of a corpus: accuracy, recall, confusion matrix and work per second of audio."""
+    """Measure a network: accuracy and work on the clips of a corpus, or false accepts, rejects and delay of its detector on long recordings."""
     import json
 
-    from rich.progress import Progress
-
-    from .clips import read_clips
-    from .console import stderr, write_json
-    from .evaluation import evaluate_clips
+    from .console import write_json
+    from .errors import UsageError
     from .files import write_whole
     from .netfile import read_network
 
+    if data is None and not (stream and audio):
+        raise UsageError("eval needs --data CORPUS, or --stream with --audio FILE")
+    if not stream and (audio or tune is not None):
+        raise UsageError("--audio and --tune evaluate streams: add --stream")
     net = read_network(network)
-    clips = read_clips(data, split)
-    with Progress(console=stderr, transient=True, disable=stderr.quiet) as bar:
-        task = bar.add_task("clips", total=len(clips.pcm))
-        result = evaluate_clips(net, clips, threads=threads, progress=lambda done, total: bar.update(task, completed=done, total=total)).as_dict()
+    result = _evaluate_streams(net, data, split, audio or [], hours, seed, tune) if stream else _evaluate_clips(net, data, split, threads)
     if output is not None:
         write_whole(output, json.dumps(result, indent=1) + "\n")
     if as_json:
         write_json(result)
+    elif stream:
+        from .tables import show_streams
+
+        show_streams(result)
     else:
         from .tables import show_evaluation
 
         show_evaluation(result)
+    return result
+
+
+def _evaluate_clips(net: Any, data: Any, split: str, threads: int) -> dict[str, Any]:
+    from rich.progress import Progress
+
+    from .clips import read_clips
+    from .console import stderr
+    from .evaluation import evaluate_clips
+
+    clips = read_clips(data, split)
+    with Progress(console=stderr, transient=True, disable=stderr.quiet) as bar:
+        task = bar.add_task("clips", total=len(clips.pcm))
+        return evaluate_clips(net, clips, threads=threads, progress=lambda done, total: bar.update(task, completed=done, total=total)).as_dict()
+
+
+def _evaluate_streams(net: Any, data: Any, split: str, audio: list[Path], hours: float, seed: int, tune: float | None) -> dict[str, Any]:
+    from rich.progress import Progress
+
+    from .clips import read_clips
+    from .console import stderr
+    from .errors import UsageError
+    from .recordings import Mix, Recording
+    from .stream_evaluation import evaluate_streams, hear, margin_for
+
+    if tune is not None and (data is None or split == "valid" or tune < 0):
+        raise UsageError("--tune takes false accepts an hour, at least 0, and needs --data, whose split valid it tunes on and another --split that it measures")
+    recordings: list[Mix | Recording] = [Recording(path, path.with_suffix(".csv")) for path in audio]
+    if not recordings:
+        recordings.append(Mix(read_clips(data, split), hours, seed))
+    tuning = [] if tune is None else [Mix(read_clips(data, "valid"), hours, seed)]
+    with Progress(console=stderr, transient=True, disable=stderr.quiet) as bar:
+        task = bar.add_task("seconds heard", total=None)
+        heard = [hear(net, each, lambda done: bar.update(task, completed=done)) for each in recordings]
+        tuned_on = [hear(net, each, lambda done: bar.update(task, completed=done)) for each in tuning]
+    margin = None if tune is None else margin_for(net, tuned_on, tune)
+    result = evaluate_streams(net, heard, [each.source() for each in recordings], margin=margin)
+    if tune is not None:
+        result["tuned_point"] |= {"tuned_on": tuning[0].source(), "allowed_false_accepts_per_hour": tune}
     return result

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["show_description", "show_evaluation", "show_findings", "show_verification"]
+__all__ = ["show_description", "show_evaluation", "show_findings", "show_streams", "show_verification"]
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -129,6 +129,35 @@ def show_evaluation(result: dict[str, Any]) -> None:
     console.print(table)
     rates = ", ".join(f"{rate:.0f} {name.replace('_', ' ')}" for name, rate in result["per_second_of_audio"].items())
     console.print(f"per second of audio: {rates}")
+
+
+def show_streams(result: dict[str, Any]) -> None:
+    """What ``evaluate_streams`` measured."""
+    console = _console()
+    for name, title in (("operating_point", "detector of the file"), ("tuned_point", "margin tuned on split valid")):
+        if name in result:
+            _show_point(console, result[name], title)
+    table = _table("curve", "margin", "false accepts/h", "95 %", "false rejects", "95 %", "")
+    for point in result["curve"]:
+        accepts, rejects = point["false_accepts_per_hour"], point["false_reject_rate"]
+        cells = [f"{accepts['value']:.2f}", f"{accepts['low']:.2f}..{accepts['high']:.2f}"]
+        cells += ["-" if rejects["value"] is None else f"{rejects['value']:.1%}", f"{rejects['low']:.1%}..{rejects['high']:.1%}"]
+        table.add_row(str(point["margin"]), *cells, "<- the file's" if point["shipped"] else "")
+    console.print(table)
+    console.print(f"{result['hours']:.2f} hours, {result['keywords']} keywords; a word may be detected until {result['tolerance_s']:g} s after its end")
+
+
+def _show_point(console: Console, point: dict[str, Any], title: str) -> None:
+    accepts, rejects = point["false_accepts_per_hour"], point["false_reject_rate"]
+    missed = "-" if rejects["value"] is None else f"{rejects['value']:.1%}"
+    console.print(
+        f"{title}, margin {point['margin']}: {accepts['value']:.2f} false accepts/h ({accepts['low']:.2f}..{accepts['high']:.2f}), "
+        f"{missed} false rejects ({rejects['low']:.1%}..{rejects['high']:.1%})"
+    )
+    for name, what in (("after_onset", "onset"), ("after_offset", "end")):
+        delay = point["latency_s"][name]
+        if delay["median"] is not None:
+            console.print(f"  detected {delay['median']:.2f} s after its {what} (median), {delay['p95']:.2f} s (95 %)")
 
 
 def show_verification(result: dict[str, Any]) -> None:
