@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..clips import front_end_of
 from ..frontend import EventCoding, FftSpectrum, FrontEnd
 from ..network import Network
@@ -112,10 +114,21 @@ def _is_periodic(coding: EventCoding) -> bool:
     return coding.level_max > 0 and coding.level_period > 1
 
 
+def _quotient(divisor: int, largest: int) -> str:
+    """Factor and shift of ``ormia_quotient`` that divide every number up to ``largest``, in 32 bits."""
+    numbers = np.arange(largest + 1, dtype=np.uint64)
+    for shift in range(32):
+        factor = -(-(1 << shift) // divisor)
+        if largest * factor < 1 << 32 and np.array_equal(numbers * np.uint64(factor) >> np.uint64(shift), numbers // np.uint64(divisor)):
+            return f"{factor}u, {shift}u"
+    raise AssertionError(f"levels up to {largest} must be divisible by {divisor} in 32 bits")
+
+
 def _values(front_end: FrontEnd, numbers: Column, weight: Column) -> dict[str, object]:
     spectrum, coding = front_end.spectrum, front_end.coding
     assert isinstance(spectrum, FftSpectrum)
     types = {field.name: field.ctype for field in _fields(front_end)}
+    above = max(0, _highest_level(coding) - coding.level_floor)
     return {
         "front_end_version": front_end.version,
         "sample_rate": front_end.sample_rate,
@@ -134,6 +147,8 @@ def _values(front_end: FrontEnd, numbers: Column, weight: Column) -> dict[str, o
         "log_one": 1 << coding.log_bits,
         "sent_type": types["sent"],
         "payload_type": types["payload"],
+        "delta_quotient": _quotient(coding.delta_step, above),
+        "level_quotient": _quotient(coding.level_step, above),
         "level_events": coding.level_max > 0,
         "periodic": _is_periodic(coding),
         **{name: getattr(coding, name) for name in ("rise", "fall", "margin", "delta_step", "delta_max", "level_step", "level_max", "level_period")},

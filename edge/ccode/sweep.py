@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..network import Network
 from .layout import Compartment, Layout
-from .tables import Column, times
+from .tables import TYPE_BYTES, Column, times
 from .template import load_template, render
 
 __all__ = ["compartments", "sweep_values"]
@@ -34,6 +34,8 @@ def sweep_values(net: Network, layout: Layout) -> dict[str, object]:
         "threshold": layout.threshold.expression,
         "fired_type": types.get("fired", ""),
         "n_fired_type": types.get("n_fired", ""),
+        "check_n_fired": layout.n_firing not in (0, (1 << 8 * TYPE_BYTES[types.get("n_fired", "uint8_t")]) - 1),  # of others any number will do
+        "check_fired": layout.n_firing > 0 and net.n_neurons != 1 << 8 * TYPE_BYTES[types["fired"]],
         "reset": layout.reset.expression,
         "reset_mixed": layout.reset.table is not None,
         "reset_subtract": layout.reset.constant == 1,

@@ -399,6 +399,12 @@ int main(void)
     EXPECT(ormia_listener_step(&state, 0, 0u), ORMIA_OK);
     EXPECT(PUSH(samples, ORMIA_LISTENER_HOP_SAMPLES - 5u, &used), ORMIA_STEP);
     if (state.timestep != 3u) { return 8; }
+    /* a state that was damaged where places in memory are found */
+    state.n_samples = 513u;
+    EXPECT(PUSH(samples, 1u, &used), ORMIA_ERROR_STATE);
+    EXPECT(ormia_listener_init(&state, size, ORMIA_LISTENER_DIGEST), ORMIA_OK);
+    state.detected = 3u;
+    EXPECT(ormia_listener_detect(&state, &found), ORMIA_ERROR_STATE);
     EXPECT(ormia_listener_selftest(&other, size), ORMIA_OK);
     EXPECT(ormia_listener_push_samples(&other, samples, 1u, &used), ORMIA_OK);
     return 0;

@@ -14,7 +14,7 @@ from ormia.edge.ccode.backend import CBackend
 from ormia.edge.ccode.build import SANITIZERS, build_executable, build_library, check_selftest, find_compiler
 from ormia.edge.ccode.codes import Code
 from ormia.edge.ccode.emit import emit
-from ormia.edge.errors import CheckFailed, MissingTool, TargetError
+from ormia.edge.errors import CheckFailed, DataError, MissingTool, TargetError
 from ormia.edge.network import Readout, Reset
 
 pytestmark = pytest.mark.skipif(CBackend().available() is not None, reason=str(CBackend().available()))
@@ -50,6 +50,8 @@ def corner(which):
             n, [axon(0, {0: 9, 1: 9})], readout=Readout.SPIKES, readout_neuron=[1, 0], readout_class=[1, 0], labels=("a", "b"), flush=3
         ),
         "readout LAST": lambda: network(n, [axon(0, {0: 9, 1: 9})], readout=Readout.LAST, readout_neuron=[2, 0, 1], readout_class=[1, 0, 1], labels=("a", "b")),
+        "255 neurons": lambda: many(255, [axon(0, {t: 1 + t % 3 for t in range(0, 255, 2)})]),
+        "256 neurons": lambda: many(256, [axon(0, {t: 1 + t % 3 for t in range(0, 256, 2)})]),
         "300 neurons": lambda: many(300, [axon(0, {t: 1 + t % 3 for t in range(0, 300, 2)}), axon(300, {299: 5})]),
         "a name that other names could meet": lambda: network([neuron()], [axon(0, {0: 20})], name="error"),
     }
@@ -100,6 +102,12 @@ int main(void)
     EXPECT(ormia_network_init(&state, 0u, ORMIA_NETWORK_DIGEST), ORMIA_ERROR_SIZE);
     EXPECT(ormia_network_init(&state, size, ORMIA_NETWORK_DIGEST + 1u), ORMIA_ERROR_VERSION);
     EXPECT(STEP(0u), ORMIA_ERROR_STATE);
+    EXPECT(ormia_network_init(&state, size, ORMIA_NETWORK_DIGEST), ORMIA_OK);
+    /* a state that was damaged where places in memory are found */
+    state.n_fired = 3u; EXPECT(STEP(0u), ORMIA_ERROR_STATE);
+    state.n_fired = 1u; state.fired[0] = 3u; EXPECT(ormia_network_emitted(&state, values, 3u), ORMIA_ERROR_STATE);
+    state.n_fired = 0u; state.input_position = 2u; EXPECT(STEP(0u), ORMIA_ERROR_STATE);
+    state.input_position = 0u; state.neuron_position = 2u; EXPECT(ormia_network_reset(&state), ORMIA_ERROR_STATE);
     EXPECT(ormia_network_init(&state, size, ORMIA_NETWORK_DIGEST), ORMIA_OK);
     /* null pointers and sizes */
     EXPECT(ormia_network_step(0, events, 0u), ORMIA_ERROR_NULL);
@@ -186,6 +194,60 @@ int main(void)
 }
 """
     assert subprocess.run([build_executable(emit(network([neuron()], [axon(0, {0: 3})])), main, tmp_path)], check=False).returncode == 0
+
+
+def test_several_networks_live_in_one_program_with_several_streams_each(tmp_path):
+    nets = {name: network([neuron(), neuron(2)], [axon(0, {0: weight, 1: 1})], name=name) for name, weight in (("lights", 3), ("music", 5))}
+    sources = {name: emit(net) for name, net in nets.items()}
+    main = """
+#include "ormia_lights.h"
+#include "ormia_music.h"
+#define RUN(name, NAME, state, event, n, want) do { int32_t value = 0; \\
+    if (ormia_##name##_step(&state, event, n) != ORMIA_OK || ormia_##name##_emitted(&state, &value, 1u) != ORMIA_OK || value != want) { return 1; } } while (0)
+int main(void)
+{
+    static ormia_lights_state one, two;
+    static ormia_music_state three;
+    const ormia_event event = {0u, 1};
+    if (ormia_lights_init(&one, (uint32_t)sizeof one, ORMIA_LIGHTS_DIGEST) != ORMIA_OK) { return 2; }
+    if (ormia_lights_init(&two, (uint32_t)sizeof two, ORMIA_LIGHTS_DIGEST) != ORMIA_OK) { return 3; }
+    if (ormia_music_init(&three, (uint32_t)sizeof three, ORMIA_LIGHTS_DIGEST) != ORMIA_ERROR_VERSION) { return 4; }
+    if (ormia_music_init(&three, (uint32_t)sizeof three, ORMIA_MUSIC_DIGEST) != ORMIA_OK) { return 5; }
+    RUN(lights, LIGHTS, one, &event, 1u, 3);
+    RUN(music, MUSIC, three, &event, 1u, 5);
+    RUN(lights, LIGHTS, two, 0, 0u, 0);
+    if (ormia_lights_step((ormia_lights_state *)(void *)&three, 0, 0u) != ORMIA_ERROR_STATE) { return 6; }
+    if (ormia_lights_selftest(&one, (uint32_t)sizeof one) != ORMIA_OK || ormia_music_selftest(&three, (uint32_t)sizeof three) != ORMIA_OK) { return 7; }
+    return (int)(ORMIA_LIGHTS_STATE_BYTES != sizeof one || ORMIA_MUSIC_FLASH_BYTES == 0u);
+}
+"""
+    both = replace(sources["lights"], files={**sources["music"].files, **sources["lights"].files, "ormia_both.c": '#include "ormia_music.c"\n'})
+    main_with_second = main.replace('#include "ormia_lights.h"', '#include "ormia_lights.h"\n#include "ormia_both.c"', 1).replace(
+        '#include "ormia_music.h"\n', "", 1
+    )
+    program = build_executable(both, main_with_second, tmp_path, ("-DORMIA_SELFTEST",))
+    assert subprocess.run([program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "sentence"),
+    [
+        ([(0, 1), (0, 1)], Code.ORDER, "at most one event"),
+        ([(2, 1)], Code.CHANNEL, "channel must be in 0..1"),
+        ([(1, 4)], Code.PAYLOAD, "payload must be in 0..3"),
+        ([(0, 1), (1, 1), (1, 2)], Code.LENGTH, "at most one event"),
+    ],
+)
+def test_what_c_refuses_by_a_code_python_refuses_by_a_sentence(events, code, sentence, tmp_path):
+    net = network([neuron()], [axon(0, {0: 1})], n_inputs=2, payload_bits=2)
+    library = ctypes.CDLL(str(build_library(emit(net, clips=()), tmp_path)))
+    state = (ctypes.c_uint64 * (library.driver_state_bytes() // 8))()
+    digest = int(emit(net, clips=()).digest[:8], 16)
+    assert library.ormia_network_init(state, ctypes.c_uint32(ctypes.sizeof(state)), ctypes.c_uint32(digest)) == Code.OK
+    given = np.array(events, [("channel", np.uint16), ("payload", np.int16)])
+    assert library.ormia_network_step(state, ctypes.c_void_p(given.ctypes.data), ctypes.c_uint32(len(given))) == code
+    with pytest.raises(DataError, match=sentence):
+        CBackend(tmp_path).load(net).run_many([[events]])
 
 
 def changed(sources, pattern, replacement):

@@ -219,7 +219,7 @@ static void encode(${prefix}_state *state, uint32_t channel, int32_t level)
     above = above > 0 ? above : 0;
     sent = state->heard != 0u ? (int32_t)state->sent[channel] : above;
     change = above - sent;
-    count = ormia_magnitude(change) / ${delta_step}u;
+    count = ormia_quotient(ormia_magnitude(change), $delta_quotient);
     count = count < ${delta_max}u ? count : ${delta_max}u;
     sent += (change > 0 ? (int32_t)count : -(int32_t)count) * $delta_step;
     state->noise_floor[channel] = noise;
@@ -227,7 +227,7 @@ static void encode(${prefix}_state *state, uint32_t channel, int32_t level)
     state->payload[channel] = ($payload_type)(change > 0 ? count : 0u);
     state->payload[${n_channels}u + channel] = ($payload_type)(change > 0 ? 0u : count);
 @if level_events
-    count = (uint32_t)above / ${level_step}u;
+    count = ormia_quotient((uint32_t)above, $level_quotient);
     count = count < ${level_max}u ? count : ${level_max}u;
 @if periodic
     state->payload[2u * ${n_channels}u + channel] = ($payload_type)(state->phase == 0u ? count : 0u);

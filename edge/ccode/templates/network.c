@@ -351,12 +351,52 @@ static void close_timestep(${prefix}_state *state)
 @if hears
 $frontend
 @end
+/* Whether a state was initialised, and what finds places in memory is as the functions here leave it: no damage to a state lets them reach
+ * beyond it. */
 static ormia_code check_state(const ${prefix}_state *state)
 {
+@if check_fired
+    uint32_t i;
+@end
     if (state == 0) {
         return ORMIA_ERROR_NULL;
     }
-    return state->magic == MAGIC ? ORMIA_OK : ORMIA_ERROR_STATE;
+    if (state->magic != MAGIC) {
+        return ORMIA_ERROR_STATE;
+    }
+@if check_n_fired
+    if (state->n_fired > ${n_firing}u) {
+        return ORMIA_ERROR_STATE;
+    }
+@end
+@if check_fired
+    for (i = 0u; i < state->n_fired; i++) {
+        if (state->fired[i] >= ${MACRO}_N_NEURONS) {
+            return ORMIA_ERROR_STATE;
+        }
+    }
+@end
+@if delayed_inputs
+    if (state->input_position >= ${input_history}u) {
+        return ORMIA_ERROR_STATE;
+    }
+@end
+@if delayed_neurons
+    if (state->neuron_position >= ${neuron_history}u) {
+        return ORMIA_ERROR_STATE;
+    }
+@end
+@if hears
+    if (state->n_samples < ${kept}u || state->n_samples >= ${frame}u) {
+        return ORMIA_ERROR_STATE;
+    }
+@end
+@if detects
+    if (state->detected >= ${MACRO}_N_CLASSES && state->detected != ORMIA_NO_KEYWORD) {
+        return ORMIA_ERROR_STATE;
+    }
+@end
+    return ORMIA_OK;
 }
 
 /* The input of a timestep must obey A7. */

@@ -124,6 +124,12 @@ static inline uint32_t ormia_bit_length(uint32_t number)
 #endif
 }
 
+/* number / d, by a factor and a shift that were chosen for d and all numbers that occur: some processors have no division */
+static inline uint32_t ormia_quotient(uint32_t number, uint32_t factor, uint32_t shift)
+{
+    return (number * factor) >> shift;
+}
+
 /* The square of |x| < 2**16 */
 static inline uint32_t ormia_square(int32_t x)
 {

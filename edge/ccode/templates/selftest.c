@@ -40,10 +40,9 @@ static uint32_t crc_of_timestep(const ${prefix}_state *state)
 }
 
 @if hears
-/* Sample i of the golden audio: saw teeth and noise. */
-static int16_t golden_sample(uint32_t i, uint32_t *noise)
+/* Sample i of the golden audio, in a segment of it: saw teeth and noise. */
+static int16_t golden_sample(uint32_t i, uint32_t segment, uint32_t *noise)
 {
-    const uint32_t segment = i / ${segment}u;
     const int32_t saw = (int32_t)((i * golden_pitch[segment]) & 0xFFFFu) - 32768;
     *noise = *noise * 1664525u + 1013904223u;
     return (int16_t)((saw * (int32_t)golden_tone[segment] + ((int32_t)(*noise >> 16u) - 32768) * (int32_t)golden_noise[segment]) / 256);
@@ -53,11 +52,15 @@ static int16_t golden_sample(uint32_t i, uint32_t *noise)
 static ormia_code check_hearing(${prefix}_state *state)
 {
     int16_t piece[$piece];
-    uint32_t sample = 0u, t = 0u, noise = 1u;
+    uint32_t sample = 0u, segment = 0u, end = ${segment}u, t = 0u, noise = 1u;
     while (t < ${n_heard}u) {
         uint32_t n = 0u, used, begin;
         for (; n < ${piece}u && sample < ${n_heard}u * ${hop}u; n++) {
-            piece[n] = golden_sample(sample++, &noise);
+            if (sample == end) {
+                segment++;
+                end += ${segment}u;
+            }
+            piece[n] = golden_sample(sample++, segment, &noise);
         }
         for (begin = 0u; begin < n; begin += used) {
             const ormia_code code = ${prefix}_push_samples(state, piece + begin, n - begin, &used);
