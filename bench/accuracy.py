@@ -37,7 +37,7 @@ FORMAT = 2
 WIDTHS = (8, 6, 4, 3, 2)
 GROUPS = {
     "@bits": [f"{{recipe}}:bits={n}" for n in WIDTHS] + [f"{{recipe}}:bits=8;round={n}" for n in WIDTHS[1:]],
-    "@membrane": [f"{{recipe}}:membrane={n}" for n in (24, 20, 16, 14, 12, 10)],
+    "@membrane": [f"{{recipe}}:membrane={n}" for n in (20, 18, 16, 14, 12, 10)],
 }
 
 

@@ -96,7 +96,7 @@ def test_an_arm_may_be_a_baseline_trained_as_a_recipe_says():
     [
         ("dsnn", r"a recipe must be a \.toml file or one of .*gsc12.*, not 'dsnn'"),
         ("gsc12:bits=9", r"bits of an arm must be 2 to 8 bits, as in bits=2, not 'bits=9'"),
-        ("gsc12:membrane=wide", r"membrane of an arm must be 8 to 24 bits"),
+        ("gsc12:membrane=wide", r"membrane of an arm must be 8 to 21 bits"),
         ("gsc12:sparse", r"a setting must look like"),
         ("gru:learning_rat=1.0", r"unknown key 'learning_rat'; did you mean 'learning_rate'\?"),
         ("gru:teachers=some", r"teachers of an arm must be a number of networks"),
@@ -133,6 +133,13 @@ def test_the_folder_of_another_run_is_refused(corpus: Corpus, recipe: str, tmp_p
     Run(parse_arm("gru", recipe), 0, corpus, tmp_path, "x").figures(("valid",), ledger=ledger, table="t")
     with pytest.raises(DataError, match=r"must be of the same run to go on; it differs in config, baseline"):
         Run(parse_arm("gru", recipe), 1, corpus, tmp_path, "x").figures(("valid",), ledger=ledger, table="t")
+
+
+@pytest.mark.parametrize("bits", [8, 21])
+def test_the_narrowest_and_the_widest_membrane_export(corpus: Corpus, recipe: str, tmp_path: Path, bits: int):
+    run = Run(parse_arm(f"{recipe}:membrane={bits};bits=4", recipe), 0, corpus, tmp_path, "seed0")
+    run.figures(("valid",), ledger=TestLedger(tmp_path / "reads.jsonl"), table="t")
+    assert read_network(run.path / "net.ormia").formats.membrane_bits == bits
 
 
 def test_rounding_after_training_keeps_the_network_and_narrows_its_weights(corpus: Corpus, recipe: str, tmp_path: Path):
