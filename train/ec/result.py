@@ -60,6 +60,7 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
         "generations": len(search.history),
         "steps": search.history[-1]["steps"] if search.history else 0,
         "seconds": round(search.seconds, 3),
+        "cpu_seconds": round(search.cpu_seconds, 3),
         "final": {"mean": float(returns.mean()), "spread": float(returns.std()), "episodes": len(returns)},
         "bits": weights * (1 if boolean else 32),
         "bytes_per_individual": weights // 8 if boolean else 4 * weights,

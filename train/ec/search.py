@@ -63,8 +63,8 @@ class Search:
     normalizer : Normalizer
     history : list of dict
         One entry a generation.
-    seconds : float
-        Wall seconds of drawing, trying and learning, evaluation not among them.
+    seconds, cpu_seconds : float
+        Of drawing, trying and learning, evaluation not among them: wall time, and this worker's own.
     solved : bool
         Whether the target was reached.
     """
@@ -78,6 +78,7 @@ class Search:
     normalizer: Normalizer
     history: list[dict[str, Any]]
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     solved: bool = False
 
     @classmethod
@@ -101,7 +102,7 @@ class Search:
 
     def advance(self, workers: Workers) -> dict[str, Any]:
         """One generation; its entry of the history."""
-        generation, began, steps = len(self.history), time.perf_counter(), self.task.steps
+        generation, began, began_cpu, steps = len(self.history), time.perf_counter(), time.process_time(), self.task.steps
         spikes, timesteps = self.population.spikes, self.population.timesteps
         size = self.config.method.population
         mine = workers.mine(size)
@@ -117,6 +118,7 @@ class Search:
         fitness, counts = table[:, 0], table[:, 1:].sum(axis=0)
         self.method.learn(fitness, generation)
         self.seconds += time.perf_counter() - began
+        self.cpu_seconds += time.process_time() - began_cpu
         entry = {
             "generation": generation + 1,
             "fitness": float(fitness.mean()),
@@ -124,6 +126,7 @@ class Search:
             "steps": int(counts[0]) + (self.history[-1]["steps"] if self.history else 0),
             "spikes_per_timestep": float(counts[1] / counts[2]) if counts[2] else 0.0,
             "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
         }
         if self.config.method.kind == "ec":
             probability = self.method.parameters
@@ -145,7 +148,7 @@ class Search:
     def save(self, folder: Path) -> None:
         """Write the checkpoint."""
         file = io.BytesIO()
-        text = {"config": to_dict(self.config), "history": self.history, "seconds": self.seconds, "solved": self.solved}
+        text = {"config": to_dict(self.config), "history": self.history, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "solved": self.solved}
         about = np.frombuffer(json.dumps(text).encode(), np.uint8)
         np.savez(file, about=about, **self.method.state(), **self.normalizer.state())
         write_whole(folder / CHECKPOINT, file.getvalue())
@@ -173,7 +176,7 @@ class Search:
                 raise UsageError(f"{folder} must be empty or hold a run of the same recipe, but {', '.join(differ)} differ: name another --output")
             self.method.restore(arrays)
             self.normalizer.restore(arrays)
-            self.history, self.seconds, self.solved = text["history"], text["seconds"], text["solved"]
+            self.history, self.seconds, self.cpu_seconds, self.solved = text["history"], text["seconds"], text["cpu_seconds"], text["solved"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} must be the checkpoint of a search, but cannot be read ({error}): remove it to start again") from None
         return True
