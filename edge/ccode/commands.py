@@ -14,6 +14,7 @@ __all__ = ["emit_c"]
 def emit_c(
     network: Annotated[Path, typer.Argument(metavar="NET", help="Network file (.ormia).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; made where it does not exist.")],
+    package: Annotated[str, typer.Option(help="For plain C, cmake, arduino, platformio or zephyr.")] = "plain",
     check: Annotated[bool, typer.Option("--check", help="First compile it here, warnings being errors, and run its self test under sanitizers.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> dict[str, Any]:
@@ -22,14 +23,15 @@ def emit_c(
     from ..netfile import read_network
     from .build import check_selftest
     from .emit import emit
-    from .package import footprint, write_package
+    from .package import footprint, package_files, write_package
 
     net = read_network(network)
     sources = emit(net)
+    package_files(net, sources, package)  # refuses before anything is compiled
     if check:
         check_selftest(sources)
-    written = write_package(net, sources, output)
-    result = {**footprint(net, sources), "checked": check, "files": [str(path) for path in written]}
+    written = write_package(net, sources, output, package)
+    result = {**footprint(net, sources), "package": package, "checked": check, "files": [str(path) for path in written]}
     if as_json:
         write_json(result)
         return result

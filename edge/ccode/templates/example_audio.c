@@ -2,8 +2,8 @@
  * Example of ${prefix}: listens to raw 16-bit little-endian samples, one channel, $sample_rate a second, on stdin and prints keywords as
  * they are detected. Carries no obligation.
  *
- *   cc -std=c99 -O2 -o example example_main.c ${prefix}.c
- *   arecord -q -t raw -f S16_LE -r $sample_rate -c 1 | ./example
+ *   $build
+ *   arecord -q -t raw -f S16_LE -r $sample_rate -c 1 | $example
  */
 #include <stdio.h>
 
@@ -11,8 +11,8 @@
 
 static ${prefix}_state state; /* ${MACRO}_STATE_BYTES bytes, all the memory there is */
 
-/* Hear the samples, however many timesteps they complete. */
-static ormia_code listen(const int16_t *samples, uint32_t n_samples)
+/* What a microphone's driver calls with every block of samples, of whatever size; here main does. */
+static ormia_code on_samples(const int16_t *samples, uint32_t n_samples)
 {
     static const char *const labels[] = ${MACRO}_LABELS;
     while (n_samples != 0u) {
@@ -58,7 +58,7 @@ int main(void)
             const int32_t low = bytes[2u * i], high = bytes[2u * i + 1u];
             samples[i] = (int16_t)(high < 128 ? high * 256 + low : high * 256 + low - 65536);
         }
-        code = listen(samples, (uint32_t)(n_bytes / 2u));
+        code = on_samples(samples, (uint32_t)(n_bytes / 2u));
         if (n_bytes % 2u != 0u) {
             fprintf(stderr, "input refused: it ends within a sample of two bytes\n");
             return 1;

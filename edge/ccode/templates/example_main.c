@@ -2,8 +2,8 @@
  * Example of ${prefix}: reads input events from stdin, one timestep a line, "channel payload channel payload ..." with ascending
  * channels, an empty line where there are none; prints the label at the end. Carries no obligation.
  *
- *   cc -std=c99 -O2 -o example example_main.c ${prefix}.c
- *   printf '0 1\n\n0 1\n' | ./example
+ *   $build
+ *   printf '0 1\n\n0 1\n' | $example
  */
 #include <stdio.h>
 #include <stdlib.h>
