@@ -68,11 +68,11 @@ class Runtime:
         scores = np.empty((len(clips), self.network.n_classes), np.int64)
         parts = shares(len(clips), self.threads)
         if len(parts) == 1:
-            totals = [self._run_part(clips, scores, parts[0])]
+            total = self._run_part(clips, scores, parts[0])
         else:
             with ThreadPoolExecutor(len(parts)) as pool:
-                totals = list(pool.map(lambda part: self._run_part(clips, scores, part), parts))
-        self.counters = counters_of(sum(totals))
+                total = np.sum(list(pool.map(lambda part: self._run_part(clips, scores, part), parts)), axis=0)
+        self.counters = counters_of(total)
         return scores
 
     def predict(self, payloads: np.ndarray) -> np.ndarray:
@@ -191,7 +191,7 @@ class Streams:
         return emitted
 
     def _push_part(self, given: np.ndarray, emitted: np.ndarray, part: slice) -> bool:
-        own = State(*(array[part] for array in self._states))
+        own = self._states if part == slice(0, self.n_streams) else State(*(array[part] for array in self._states))
         return run(self._runtime.plan, own, STREAMS, given[part], emitted[part], self._scores)
 
 
@@ -233,6 +233,8 @@ def check_payloads(net: Network, payloads: np.ndarray, *, n_dimensions: int, who
         raise DataError(f"a clip must have at most max_timesteps = {net.formats.max_timesteps} timesteps, not {given.shape[-2]}")
     if given.dtype != np.int16:
         check_values(net, given)
+    if given.dtype == np.int16 and given.flags.carray:
+        return given
     return np.require(given, np.int16, ["C", "W"])  # writable: Numba would compile all again for read-only arrays
 
 
@@ -246,7 +248,7 @@ def check_values(net: Network, given: np.ndarray) -> None:
     raise DataError(f"a payload must be in {allowed}, not {int(given[tuple(where)])} ({clip}timestep {where[-2]}, channel {where[-1]})")
 
 
-def counters_of(counts: np.ndarray | int) -> Counters:
-    """Counters from int64 [4], or from 0."""
-    spikes, operations, activations, updates = np.broadcast_to(counts, 4).tolist()
+def counters_of(counts: np.ndarray) -> Counters:
+    """Counters from int64 [4]."""
+    spikes, operations, activations, updates = counts.tolist()
     return Counters(spikes=spikes, synaptic_operations=operations, axon_activations=activations, neuron_updates=updates)
