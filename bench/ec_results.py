@@ -38,6 +38,7 @@ CART, PENDULUM = "cartpole", "inverted_pendulum"
 RUNS: dict[str, tuple[str, list[str]]] = {
     **{f"{task}_{model}_{seed}": (task, [*MODELS[model], f"seed={seed}"]) for task in (CART, PENDULUM) for model in MODELS for seed in SEEDS},
     **{f"cartpole_es_rsnn_slow_{seed}": (CART, [*ES, "method.deviation=0.3", "method.learning_rate=0.05", f"seed={seed}"]) for seed in SEEDS},
+    **{f"cartpole_motif_{seed}": (CART, ["network.motif=32", f"seed={seed}"]) for seed in SEEDS},
     **{f"cartpole_reference_{seed}": (CART, [*QUIRKS, f"seed={seed}"]) for seed in SEEDS},
     **{f"cartpole_plain_step_{seed}": (CART, ["method.adam=false", f"seed={seed}"]) for seed in SEEDS},
     **{f"cartpole_excitatory_{seed}": (CART, ["network.excitatory=0.75", f"seed={seed}"]) for seed in SEEDS},
@@ -153,7 +154,7 @@ def write() -> None:
     """The page."""
     text = (ROOT / "bench/ec_results.md").read_text()
     models = {"ec": "EC, one bit a connection", "es_rsnn": "ES, same network with weights", "es_gru": "ES, GRU 256", "es_lstm": "ES, LSTM 128"}
-    others = {"es_rsnn_slow": "ES with weights, learning rate 0.05", "reference": "released code's quirks", "unrounded": "observations not rounded", "plain_step": "plain steps in place of Adam",
+    others = {"motif": "one motif of 32 neurons for all", "es_rsnn_slow": "ES with weights, learning rate 0.05", "reference": "released code's quirks", "unrounded": "observations not rounded", "plain_step": "plain steps in place of Adam",
               "excitatory": "75 % excitatory"}  # fmt: skip
     parts = {
         "CARTPOLE": solved_table(CART, models), "PENDULUM": solved_table(PENDULUM, models), "ABLATIONS": solved_table(CART, {"ec": models["ec"], **others}),

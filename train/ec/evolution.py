@@ -12,9 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from ...edge.errors import UsageError
-from .model import Layout, pack_rows
+from .bits import WORD_BITS
+from .model import pack_rows
 from .philox import stream_key
 from .sampling import count_signed, draw_individuals, draw_normal, thresholds
+from .topology import Topology
 
 __all__ = ["Adam", "Connectivity", "Method", "MethodConfig", "WeightEvolution", "centered_ranks"]
 
@@ -154,7 +156,8 @@ class Connectivity:
     Parameters
     ----------
     config : MethodConfig
-    layout : Layout
+    topology : Topology
+        What is searched.
     seed : int
     reference : bool
         Ties by index.
@@ -162,24 +165,28 @@ class Connectivity:
     Attributes
     ----------
     parameters : float64 [bits]
-        Connection probabilities, in ``epsilon .. 1 - epsilon``.
+        Probabilities of the booleans, in ``epsilon .. 1 - epsilon``.
     """
 
-    def __init__(self, config: MethodConfig, layout: Layout, seed: int, *, reference: bool = False) -> None:
-        self.config, self.layout, self.reference = config, layout, reference
-        self.parameters = np.full(layout.bits, 0.5)
-        self._adam = Adam(layout.bits, config.learning_rate, config.weight_decay, adaptive=config.adam)
+    def __init__(self, config: MethodConfig, topology: Topology, seed: int, *, reference: bool = False) -> None:
+        self.config, self.topology, self.reference = config, topology, reference
+        self.parameters = np.full(topology.bits, 0.5)
+        self._adam = Adam(topology.bits, config.learning_rate, config.weight_decay, adaptive=config.adam)
         self._key = stream_key(seed, DRAW)
 
     def draw(self, individuals: np.ndarray, generation: int) -> np.ndarray:
         """Packed connections, uint64 [n, rows, words], of ``individuals`` (int64 [n]) of a ``generation``."""
-        genomes = np.zeros((len(individuals), self.layout.rows, self.layout.words), np.uint64)
-        draw_individuals(thresholds(self.parameters), np.asarray(individuals, np.int64), generation, self._key, genomes)
-        return genomes
+        drawn = np.zeros((len(individuals), self.topology.bits // WORD_BITS), np.uint64)
+        draw_individuals(thresholds(self.parameters), np.asarray(individuals, np.int64), generation, self._key, drawn)
+        return self.topology.connect(drawn)
 
     def center(self) -> np.ndarray:
         """Connections more probable than not, uint64 [1, rows, words]; a probability of one half is none."""
-        return pack_rows((self.parameters > 0.5).reshape(1, self.layout.rows, self.layout.neurons))
+        return self.topology.connect(self.deployed()[None])
+
+    def deployed(self) -> np.ndarray:
+        """The booleans behind ``center``, uint64 [bits / 64]."""
+        return pack_rows(self.parameters > 0.5)
 
     def learn(self, fitness: np.ndarray, generation: int) -> None:
         """Ascend along ``sum of rank * connections / N``; the probabilities drop out, for ranks sum to 0.
@@ -191,7 +198,7 @@ class Connectivity:
             The one the individuals are of.
         """
         weights = centered_ranks(fitness, by_index=self.reference)
-        ascent = np.zeros(self.layout.bits)
+        ascent = np.zeros(self.topology.bits)
         count_signed(thresholds(self.parameters), weights, generation, self._key, ascent)
         moved = self.parameters + self._adam.step(ascent / len(weights), self.parameters)
         self.parameters = np.clip(moved, self.config.epsilon, 1 - self.config.epsilon)

@@ -13,8 +13,9 @@ import numpy as np
 
 from ...edge.errors import UsageError
 from ...edge.network import Formats, Network, Readout, Reset
-from .model import Layout, NetworkConfig, unpack_rows
+from .model import NetworkConfig, unpack_rows
 from .scales import CURRENT_SHIFT, Scales
+from .topology import Topology
 
 __all__ = ["MAX_TIMESTEPS", "to_network"]
 
@@ -24,17 +25,18 @@ INPUT, RECURRENT = 0, 1  # compartments
 
 
 def to_network(
-    genome: np.ndarray, config: NetworkConfig, layout: Layout, scale: Scales, labels: tuple[str, ...], *, payload_bits: int, payload_signed: bool,
+    words: np.ndarray, config: NetworkConfig, topology: Topology, scale: Scales, labels: tuple[str, ...], *, payload_bits: int, payload_signed: bool,
     max_timesteps: int = MAX_TIMESTEPS, name: str = "network", metadata: dict[str, Any] | None = None,
 ) -> Network:  # fmt: skip
     """Export one individual.
 
     Parameters
     ----------
-    genome : uint64 [rows, words]
-        Its connections.
+    words : uint64 [bits / 64]
+        Its booleans.
     config : NetworkConfig
-    layout : Layout
+    topology : Topology
+        What they connect.
     scale : Scales
     labels : tuple of str
         One an output.
@@ -59,7 +61,8 @@ def to_network(
     """
     if not config.readout_delay or (config.payload_bits == 0 and payload_signed):
         raise UsageError("a network for export must be searched with network.readout_delay = true and payload_bits of 2..8: correct the recipe")
-    rows = unpack_rows(genome)
+    layout, place = topology.layout, np.concatenate([topology.order, np.arange(topology.layout.neurons, topology.layout.neurons + len(labels))])
+    rows = unpack_rows(topology.connect(words[None])[0])
     n, n_outputs = layout.neurons, layout.n_outputs
     plus, minus = rows[0 : layout.recurrent : 2], rows[1 : layout.recurrent : 2]
     drive_shift = min(scale.input_shift, scale.recurrent_shift, 7)
@@ -69,11 +72,12 @@ def to_network(
         raise UsageError(f"shifts of axons and of the readout must lie in 0..7, not {shifts[INPUT]}, {shifts[RECURRENT]}, {readout_drive}: change the gains")
     axons: list[tuple[int, int, int, np.ndarray]] = []  # source, weight, compartment, targets
     for channel in range(layout.n_inputs):
-        axons.append((channel, 1, INPUT, np.flatnonzero(plus[channel] & ~minus[channel])))  # a channel that both choose cancels
-        axons.append((channel, -1, INPUT, np.flatnonzero(minus[channel] & ~plus[channel])))
+        axons.append((channel, 1, INPUT, np.sort(place[np.flatnonzero(plus[channel] & ~minus[channel])])))  # a channel that both choose cancels
+        axons.append((channel, -1, INPUT, np.sort(place[np.flatnonzero(minus[channel] & ~plus[channel])])))
     for neuron in range(n):
         targets = np.concatenate([rows[layout.recurrent + neuron], rows[layout.readout :, neuron]])
-        axons.append((layout.n_inputs + neuron, 1 if neuron < config.n_excitatory else -1, RECURRENT, np.flatnonzero(targets)))
+        sign = 1 if neuron < config.n_excitatory else -1
+        axons.append((layout.n_inputs + int(place[neuron]), sign, RECURRENT, np.sort(place[np.flatnonzero(targets)])))
     axons = [axon for axon in axons if len(axon[3])]
     counts = [len(axon[3]) for axon in axons]
     spiking, factor = np.arange(n + n_outputs) < n, 1 << DECAY_BITS
@@ -85,6 +89,7 @@ def to_network(
     )  # fmt: skip
     return Network(
         formats=formats, n_inputs=layout.n_inputs, labels=labels, name=name, metadata=metadata or {}, readout=Readout.LAST,
+        motifs=topology.hints(words),
         axon_source=np.array([axon[0] for axon in axons], np.int64), axon_shift=np.array([shifts[axon[2]] for axon in axons], np.int64),
         axon_compartment=np.array([axon[2] for axon in axons], np.int64), axon_boolean=np.ones(len(axons), bool),
         synapse_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),

@@ -37,6 +37,8 @@ class NetworkConfig:
         Expected share of connections that exist; a constant of the gains, nothing else.
     payload_bits : int, 0 or 2..8
         Width of the signed integers that observations are rounded to, as in the exported network; 0 leaves them unrounded.
+    motif, motif_reach : int
+        0: every connection is searched. Otherwise one motif of so many neurons serves all, with lateral links to motifs up to ``motif_reach`` away.
     readout_delay : bool
         Whether the readout sees a spike one timestep after it, as in the integer network; the released code sees it at once.
     """
@@ -53,6 +55,8 @@ class NetworkConfig:
     gain_readout: float = 5.0
     density: float = 0.5
     payload_bits: int = 8
+    motif: int = 0
+    motif_reach: int = 1
     readout_delay: bool = True
 
     def __post_init__(self) -> None:

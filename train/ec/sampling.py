@@ -49,7 +49,7 @@ def _draw_word(limits: np.ndarray, word: int, individual: int, generation: int, 
 
 
 @njit(cache=True, nogil=True)
-def draw_individuals(limits: np.ndarray, individuals: np.ndarray, generation: int, key: int, genomes: np.ndarray) -> None:
+def draw_individuals(limits: np.ndarray, individuals: np.ndarray, generation: int, key: int, drawn: np.ndarray) -> None:
     """Draw some individuals of a generation.
 
     Parameters
@@ -61,13 +61,12 @@ def draw_individuals(limits: np.ndarray, individuals: np.ndarray, generation: in
     generation : int
     key : uint64
         ``stream_key`` of the run.
-    genomes : uint64 [n, rows, words], written
+    drawn : uint64 [n, bits / 64], written
         Packed booleans.
     """
     for i in range(len(individuals)):
-        packed = genomes[i].reshape(-1)
-        for word in range(len(packed)):
-            packed[word] = _draw_word(limits, word, individuals[i], generation, key)
+        for word in range(drawn.shape[1]):
+            drawn[i, word] = _draw_word(limits, word, individuals[i], generation, key)
 
 
 @njit(cache=True, nogil=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...edge.errors import DataError, UsageError
 from ...edge.files import make_folder, write_whole
-from ..recipe import to_dict
+from ..recipe import from_dict, to_dict
 from .baselines import WeightPopulation
 from .config import SearchConfig
 from .control import EVALUATE, FINAL, ControlTask
@@ -27,6 +27,7 @@ from .normalizer import Normalizer
 from .populations import BooleanPopulation, Population
 from .reference import lock_step
 from .scales import Scales, scales
+from .topology import make_topology
 
 __all__ = ["Search", "make_task", "run_search"]
 
@@ -91,7 +92,7 @@ class Search:
         population: Population
         if config.method.kind == "ec":
             population = BooleanPopulation(network, layout, scale)
-            method = Connectivity(config.method, layout, config.seed, reference=config.reference)
+            method = Connectivity(config.method, make_topology(network, layout), config.seed, reference=config.reference)
         else:
             population = WeightPopulation(config.model, network, layout, scale, config.hidden)
             method = WeightEvolution(config.method, population.initial(config.seed), config.seed)
@@ -170,8 +171,8 @@ class Search:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 arrays = dict(file)
             text = json.loads(bytes(arrays.pop("about")))
-            given = json.loads(json.dumps(to_dict(self.config)))
-            differ = [key for key, value in given.items() if text["config"].get(key) != value and key not in MAY_CHANGE]
+            before = to_dict(from_dict(SearchConfig, text["config"], CHECKPOINT))  # keys it did not know have their defaults
+            differ = [key for key, value in to_dict(self.config).items() if before[key] != value and key not in MAY_CHANGE]
             if differ:
                 raise UsageError(f"{folder} must be empty or hold a run of the same recipe, but {', '.join(differ)} differ: name another --output")
             self.method.restore(arrays)

@@ -11,8 +11,10 @@ from ormia.edge.errors import UsageError
 from ormia.train.ec.evolution import Adam, Connectivity, MethodConfig, WeightEvolution, centered_ranks
 from ormia.train.ec.model import Layout, unpack_rows
 from ormia.train.ec.philox import philox, stream_key
+from ormia.train.ec.topology import FreeTopology
 
 LAYOUT = Layout(2, 64, 1)
+FREE = FreeTopology(LAYOUT)
 
 
 @pytest.mark.parametrize(
@@ -28,16 +30,16 @@ def test_philox_gives_the_known_answers_of_its_authors(counter, key, words):
 
 
 def test_an_individual_is_the_same_whoever_draws_it_with_whom():
-    method = Connectivity(MethodConfig(), LAYOUT, seed=7)
+    method = Connectivity(MethodConfig(), FREE, seed=7)
     together = method.draw(np.arange(6), 3)
     assert np.array_equal(together[[5, 2]], method.draw(np.array([5, 2]), 3))
-    for other in (method.draw(np.arange(6), 4), Connectivity(MethodConfig(), LAYOUT, seed=8).draw(np.arange(6), 3), together[[1, 2, 3, 4, 5, 0]]):
+    for other in (method.draw(np.arange(6), 4), Connectivity(MethodConfig(), FREE, seed=8).draw(np.arange(6), 3), together[[1, 2, 3, 4, 5, 0]]):
         assert 0.4 < np.bitwise_count(together ^ other).sum() / (64 * together.size) < 0.6
 
 
 @pytest.mark.parametrize("probability", [0.001, 0.3, 0.5, 0.999])
 def test_connections_occur_with_their_probability(probability):
-    method = Connectivity(MethodConfig(), LAYOUT, seed=1)
+    method = Connectivity(MethodConfig(), FREE, seed=1)
     method.parameters[:] = probability
     rows = unpack_rows(method.draw(np.arange(300), 0))
     share, spread = rows.mean(), np.sqrt(probability * (1 - probability) / rows.size)
@@ -67,7 +69,7 @@ def test_adam_moves_by_the_learning_rate_at_first_whatever_the_size_of_the_gradi
 
 def test_the_direction_is_that_of_the_natural_gradient_and_probabilities_stay_within_bounds():
     config = MethodConfig(population=8, learning_rate=1.0, adam=False, epsilon=0.01)
-    method = Connectivity(config, LAYOUT, seed=2)
+    method = Connectivity(config, FREE, seed=2)
     method.parameters[:] = np.random.default_rng(0).uniform(0.2, 0.8, LAYOUT.bits)
     before, fitness = method.parameters.copy(), np.array([3.0, 1, 4, 1, 5, 9, 2, 6])
     bits = unpack_rows(method.draw(np.arange(8), 5)).reshape(8, -1).astype(float)
@@ -81,12 +83,12 @@ def test_the_direction_is_that_of_the_natural_gradient_and_probabilities_stay_wi
 
 
 def test_a_probability_of_one_half_deploys_no_connection():
-    assert Connectivity(MethodConfig(), LAYOUT, seed=0).center().sum() == 0
+    assert Connectivity(MethodConfig(), FREE, seed=0).center().sum() == 0
 
 
 def test_evolution_finds_a_hidden_pattern_of_bits():
     layout = Layout(1, 64, 1)
-    method = Connectivity(MethodConfig(population=64), layout, seed=3)
+    method = Connectivity(MethodConfig(population=64), FreeTopology(layout), seed=3)
     wanted = np.random.default_rng(1).random(layout.bits) < 0.5
     for generation in range(40):
         bits = unpack_rows(method.draw(np.arange(64), generation)).reshape(64, -1)
