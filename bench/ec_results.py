@@ -154,8 +154,14 @@ def write() -> None:
     """The page."""
     text = (ROOT / "bench/ec_results.md").read_text()
     models = {"ec": "EC, one bit a connection", "es_rsnn": "ES, same network with weights", "es_gru": "ES, GRU 256", "es_lstm": "ES, LSTM 128"}
-    others = {"motif": "one motif of 32 neurons for all", "es_rsnn_slow": "ES with weights, learning rate 0.05", "reference": "released code's quirks", "unrounded": "observations not rounded", "plain_step": "plain steps in place of Adam",
-              "excitatory": "75 % excitatory"}  # fmt: skip
+    others = {
+        "motif": "one motif of 32 neurons for all",
+        "unrounded": "observations not rounded",
+        "reference": "released code's quirks",
+        "plain_step": "plain steps in place of Adam",
+        "excitatory": "75 % excitatory",
+        "es_rsnn_slow": "ES with weights, learning rate 0.05",
+    }
     parts = {
         "CARTPOLE": solved_table(CART, models), "PENDULUM": solved_table(PENDULUM, models), "ABLATIONS": solved_table(CART, {"ec": models["ec"], **others}),
         "HOPPER": curve(["hopper_*"]), "SPEED": speed(), "KEYWORDS": accuracy("keywords_*"), "MTS": accuracy("mts_xor_*"),

@@ -81,8 +81,8 @@ def _deploy(search: Search, folder: Path, name: str, verify: list[str]) -> dict[
     control = isinstance(task, ControlTask)
     metadata |= {"controller": controller_metadata(task, search.normalizer, search.scale, config.network.sub_steps)} if control else task.metadata
     net = to_network(
-        search.method.deployed(), config.network, search.method.topology, search.scale, task.labels, name=name, metadata=metadata, payload_bits=task.payload_bits,
-        payload_signed=control,
+        search.method.deployed(), config.network, search.method.topology, search.scale, task.labels, name=name, metadata=metadata,
+        payload_bits=task.payload_bits, payload_signed=control,
     )  # fmt: skip
     write_network(folder / "net.ormia", net)
     net = read_network(folder / "net.ormia")  # what is evaluated is the file

@@ -83,9 +83,8 @@ class MotifTopology:
     def __init__(self, layout: Layout, size: int, reach: int, excitatory: int) -> None:
         count = layout.neurons // max(1, size)
         if size < 1 or reach < 0 or size * count != layout.neurons or excitatory % count:
-            raise UsageError(
-                "network.motif must divide the neurons and give every motif as many that excite, and motif_reach be at least 0: correct the recipe"
-            )
+            rule = "network.motif must divide the neurons and give every motif as many that excite, network.motif_reach must be at least 0"
+            raise UsageError(f"{rule}: correct the recipe")
         self.layout, self.size, self.count = layout, size, count
         self.deltas = tuple(delta for delta in range(-reach, reach + 1) if delta)
         own = (layout.recurrent + layout.n_outputs) * layout.neurons
