@@ -6,7 +6,7 @@ PYTEST ?=
 # strict: type checkers and editors follow a strict editable install, not a lenient one
 EDITABLE := --config-settings editable_mode=strict -e
 
-.PHONY: demo test lint types install install-test refresh verify bench clean
+.PHONY: demo test lint types install install-test refresh verify bench fuzz clean
 
 demo: install refresh  ## speech to bit-exact hardware, report in runs/demo/report.html
 	$(BIN)/ormia demo
@@ -39,12 +39,16 @@ install-test: .venv/.installed-test
 refresh:  # a strict editable install knows the files of the day it was made
 	$(INSTALL) --no-deps $(EDITABLE) . 2>/dev/null
 
-verify: install refresh  ## heavier than the suite: the demo's network on all backends
+verify: install-test refresh  ## heavier than the suite: the demo's network on all backends, all vectors on emulated cores
 	$(BIN)/ormia verify runs/demo/net.ormia --data runs/demo/corpus --clips 50
+	$(BIN)/python -m pytest tests/test_vectors.py tests/test_backends.py -k "cortex or riscv" --networks 32
 
 bench: install refresh  ## costs and speeds, written to bench/results; accuracy on recordings is bench/accuracy.py, which needs them
 	$(BIN)/python bench/runtime.py runs/demo/net.ormia
-	$(BIN)/python bench/mcu.py runs/demo/net.ormia
+	$(BIN)/python bench/mcu.py runs/demo/net.ormia --data runs/demo/corpus
+
+fuzz: install refresh  ## the generated C under libFuzzer and sanitizers for 30 minutes; needs clang
+	$(BIN)/python bench/fuzz.py runs/demo/net.ormia --minutes 30
 
 clean:
 	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache

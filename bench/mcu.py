@@ -3,6 +3,7 @@
 
     pip install 'ormia[mcu]'
     python bench/mcu.py NET.ormia RECORDING ... [--seconds 2] [--output bench/results/mcu.json]
+    python bench/mcu.py NET.ormia --data CORPUS --clips 10
 
 Compiled by clang (Zig) at -O2 and run in the emulator Unicorn, which counts instructions, not cycles; every event, membrane and detection is compared
 with Python's, and a difference is an error. Parts are told apart by function. A synaptic operation and the overhead of an axon are the least-squares fit
@@ -35,6 +36,7 @@ from ormia.edge.netfile import network_digest, read_network
 from ormia.edge.network import Network
 from ormia.edge.provenance import provenance
 from ormia.edge.reference import Reference
+from ormia.edge.verification import corpus_clips
 
 HARNESS = """
 #include "{prefix}.h"
@@ -158,7 +160,7 @@ class Measured:
         return {
             "synaptic_operation": round(float(synapse), 2),
             "axon": round(float(axon), 1),
-            "all_per_synaptic_operation": round(float(table[:, 2].sum() / table[:, 1].sum()), 2),
+            "all_told": round(float(table[:, 2].sum() / table[:, 1].sum()), 2),
         }
 
 
@@ -208,7 +210,9 @@ def main() -> None:
     """Measure every core and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path)
-    parser.add_argument("recordings", type=Path, nargs="+", help="audio files")
+    parser.add_argument("recordings", type=Path, nargs="*", help="audio files")
+    parser.add_argument("--data", type=Path, help="corpus folder, of which test clips are taken besides")
+    parser.add_argument("--clips", type=int, default=10, help="how many")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each recording, at most")
     parser.add_argument("--cores", nargs="+", default=list(CORES), choices=CORES)
     parser.add_argument("--output", type=Path, default=Path("bench/results/mcu.json"))
@@ -221,7 +225,11 @@ def main() -> None:
         raise UsageError(f"{given.network} must carry an fft front end, which is the one that is generated")
     hop, limit = front_end.hop_samples, int(given.seconds * front_end.sample_rate)
     recordings = [next(audio_blocks(path, front_end.sample_rate))[:limit] for path in given.recordings]
+    if given.data is not None:
+        recordings += corpus_clips(net, given.data, "test", given.clips, seed=1).audio or []
     recordings = [pcm[: len(pcm) // hop * hop] for pcm in recordings]
+    if not any(map(len, recordings)):
+        raise UsageError("there must be audio of at least one timestep: name recordings, or a corpus with --data")
     with tempfile.TemporaryDirectory() as folder:
         cores = {}
         for name in given.cores:
