@@ -108,9 +108,11 @@ def curve(names: list[str]) -> str:
         every = -(-len(entries) // 12) if entries else 1
         shown = ", ".join(f"{e['generation']}: {e['evaluation']:.3g}" for i, e in enumerate(entries) if i % every == 0 or i == len(entries) - 1)
         steps, seconds = result["steps"], result["cpu_seconds"]
-        rows.append([name, f"{steps / 1e6:.2f} M", f"{seconds:.0f}", f"{result['final']['mean']:.4g} +- {result['final']['spread']:.2g}",
-                     f"{result['integer']['mean']:.4g}" if "integer" in result else "-", shown])  # fmt: skip
-    return table(["run", "steps", "CPU s", "last, float", "last, integers", "deployed, by generation"], rows)
+        integers = f"{result['integer']['mean']:.4g}" if "integer" in result else "-"
+        pace = f"{60 * result['generations'] / seconds:.1f}"
+        last = f"{result['final']['mean']:.4g} +- {result['final']['spread']:.2g}"
+        rows.append([name, f"{steps / 1e6:.2f} M", f"{seconds:.0f}", pace, last, integers, shown])
+    return table(["run", "steps", "CPU s", "generations a CPU minute", "last, float", "last, integers", "deployed, by generation"], rows)
 
 
 def speed() -> str:

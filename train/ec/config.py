@@ -61,6 +61,8 @@ class TaskConfig:
     def __post_init__(self) -> None:
         if self.kind not in TASKS:
             raise UsageError(f"task.kind must be one of {', '.join(TASKS)}, not {self.kind!r}: correct the recipe")
+        if self.front_end not in ("fft", "bank"):
+            raise UsageError(f"task.front_end must be fft or bank, not {self.front_end!r}: correct the recipe")
         if min(self.episodes, self.max_steps, self.evaluation, self.final) < 1:
             raise UsageError("task.episodes, max_steps, evaluation and final must be at least 1: correct the recipe")
 

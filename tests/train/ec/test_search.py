@@ -214,7 +214,16 @@ def test_a_folder_of_another_recipe_or_a_damaged_checkpoint_is_refused(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "changes", [["reference=true"], ["model=gru"], ["task.kind=chess"], ["method.epsilon=0.7"], ["generations=-1"], ["network.tau_membrane_ms=-1"]]
+    "changes",
+    [
+        ["reference=true"],
+        ["model=gru"],
+        ["task.kind=chess"],
+        ["task.front_end=ear"],
+        ["method.epsilon=0.7"],
+        ["generations=-1"],
+        ["network.tau_membrane_ms=-1"],
+    ],
 )
 def test_impossible_recipes_are_refused(changes):
     with pytest.raises(UsageError, match="correct the recipe"):
