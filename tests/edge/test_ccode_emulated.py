@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +120,25 @@ def test_a_program_that_touches_no_memory_of_its_own_is_stopped_with_a_sentence(
 def test_text_that_needs_a_library_is_refused(core, tmp_path):
     with pytest.raises(TargetError, match="undefined symbol: absent"):
         compiled(core, "int absent(void); int f(void); int f(void) { return absent(); }\n", tmp_path)
+
+
+def test_the_document_states_the_figures_of_the_bench():
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "mcu.md").read_text()
+    cores_of = json.loads((root / "bench" / "results" / "mcu.json").read_text())["cores"].values()
+    rows = {
+        "instructions a second of audio, mean": lambda c: f"{c['instructions_per_second']['mean'] / 1e6:.2f} M",
+        "worst timestep, times 50": lambda c: f"{c['instructions_per_second']['worst_hop'] / 1e6:.2f} M",
+        "front end, a timestep": lambda c: f"{c['instructions_per_hop']['mean']['front_end']:,}",
+        "neurons, a timestep": lambda c: f"{c['instructions_per_hop']['mean']['neurons']:,}",
+        "a synaptic operation inside a list": lambda c: f"{c['instructions_per_synaptic_operation']:.2f}",
+        "an axon besides": lambda c: f"{c['instructions_per_axon_besides']:.1f}",
+        "a neuron update": lambda c: f"{c['instructions_per_neuron_update']:.2f}",
+        "flash, code and tables, bytes": lambda c: f"{c['flash_bytes']['code']:,} + {c['flash_bytes']['constants']:,}",
+        "RAM, state and stack, bytes": lambda c: f"{c['ram_bytes']['state']:,} + {c['ram_bytes']['stack']:,}",
+    }
+    for name, figure in rows.items():
+        assert f"| {name} | " + " | ".join(map(figure, cores_of)) + " |" in text
+    found = json.loads((root / "bench" / "results" / "fuzz.json").read_text())["targets"].values()
+    assert f"{sum(target['inputs'] for target in found):,} inputs" in text
+    assert all(target["findings"] == 0 for target in found)
