@@ -55,9 +55,9 @@ def run(plan: Plan, states: State, way: int, payloads: np.ndarray, emitted: np.n
             if way != SWEEP:
                 row = slot[0]  # it holds the spikes of the timestep before (S7)
                 if t < payloads.shape[1]:
-                    _open(payloads[i, t], plan.unit, ring_size[row], ring_source[row], ring_channel[row], ring_payload[row], n_sources)
+                    _open(payloads, i, t, plan.unit, ring_size, ring_source, ring_channel, ring_payload, row, n_sources)
                 else:
-                    _pad(ring_source[row], ring_size[row, 0], n_sources)
+                    _pad(ring_source, row, ring_size[row, 0], n_sources)
                 for g in range(len(delays)):  # S1
                     row = (slot[0] - delays[g]) % len(ring_size)
                     size, others = ring_size[row, 0], ring_size[row, 1]
@@ -65,32 +65,33 @@ def run(plan: Plan, states: State, way: int, payloads: np.ndarray, emitted: np.n
                         for k in range(len(drive)):
                             base = (g * len(drive) + k) * (n_sources + 1)
                             if plan.short:
-                                add_short_rows(matrix, base, ring_source[row], size, drive[k])
+                                add_short_rows(matrix, base, ring_source, row, size, drive, k)
                             else:
-                                add_rows(matrix, base, ring_source[row], size, drive[k])
+                                add_rows(matrix, base, ring_source, row, size, drive, k)
                             for j in range(others):
-                                _add_row(matrix, base + ring_channel[row, j], ring_payload[row, j], drive[k])
+                                _add_row(matrix, base + ring_channel[row, j], np.int64(ring_payload[row, j]), drive, k)
                     else:
-                        _add_lists(lists, g * n_sources, ring_source[row], size, drive)
+                        for j in range(size):
+                            _add_list(lists, g * n_sources + ring_source[row, j], 1, drive)
                         for j in range(others):
                             _add_list(lists, g * n_sources + ring_channel[row, j], np.int64(ring_payload[row, j]), drive)
                     if plan.counts:
-                        _count(work, g * n_sources, ring_source[row], size, counters)
-                        _count(work, g * n_sources, ring_channel[row], others, counters)
+                        _count(work, g * n_sources, ring_source, row, size, counters)
+                        _count(work, g * n_sources, ring_channel, row, others, counters)
             if way == GATHER:
                 continue
             if plan.memory:
                 total[:] = 0
                 for k in range(len(drive)):
-                    _decay_currents(drive[k], drive_shift, current[k], current_decay[k], current_shift, bits, current_limit, wide, total)
+                    _decay_currents(k, drive, drive_shift, current, current_decay, current_shift, bits, current_limit, wide, total)
             else:
-                _drive_alone(drive[0], drive_shift, current_shift, current_limit, wide, total)
+                _drive_alone(drive, drive_shift, current_shift, current_limit, wide, total)
             if plan.rests:
                 _fire_and_rest(membrane, membrane_decay, total, bias, threshold, keep, reset_by, bits, membrane_limit, wide, hold, refractory, spiked)
             else:
                 _fire(membrane, membrane_decay, total, bias, threshold, keep, reset_by, bits, membrane_limit, wide, spiked)
             row = (slot[0] + 1) % len(ring_size)
-            size = _collect(spiked, n_neurons, n_inputs, ring_source[row])
+            size = _collect(spiked, n_neurons, n_inputs, ring_source, row)
             ring_size[row, 0] = size
             ring_size[row, 1] = 0
             slot[0] = row
@@ -117,39 +118,44 @@ def _within(payloads: np.ndarray, lo: int, hi: int) -> bool:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _open(payloads: np.ndarray, unit: bool, size: np.ndarray, source: np.ndarray, channel: np.ndarray, payload: np.ndarray, n_sources: int) -> None:
+def _open(
+    payloads: np.ndarray,
+    i: int,
+    t: int,
+    unit: bool,
+    ring_size: np.ndarray,
+    ring_source: np.ndarray,
+    ring_channel: np.ndarray,
+    ring_payload: np.ndarray,
+    row: int,
+    n_sources: int,
+) -> None:
     """A5: put the input events of a timestep into its row of the ring."""
-    ones, others = size[0], 0
+    ones, others = ring_size[row, 0], 0
     if unit:
-        for c in range(len(payloads)):
-            source[ones] = c
-            ones += payloads[c] != 0
+        for c in range(payloads.shape[2]):
+            ring_source[row, ones] = c
+            ones += payloads[i, t, c] != 0
     else:
-        for c in range(len(payloads)):
-            channel[others] = c
-            payload[others] = payloads[c]
-            others += payloads[c] != 0
-    size[0], size[1] = ones, others
-    _pad(source, ones, n_sources)
+        for c in range(payloads.shape[2]):
+            ring_channel[row, others] = c
+            ring_payload[row, others] = payloads[i, t, c]
+            others += payloads[i, t, c] != 0
+    ring_size[row, 0], ring_size[row, 1] = ones, others
+    _pad(ring_source, row, ones, n_sources)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _pad(source: np.ndarray, size: int, n_sources: int) -> None:
+def _pad(ring_source: np.ndarray, row: int, size: int, n_sources: int) -> None:
     """Rows are added several at a time; those that are none are the row of zeros."""
     for i in range(TOGETHER):
-        source[size + i] = n_sources
+        ring_source[row, size + i] = n_sources
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _add_row(matrix: np.ndarray, row: int, payload: Any, drive: np.ndarray) -> None:
-    for n in range(len(drive)):
-        drive[n] += payload * matrix[row, n]
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def _add_lists(lists: Lists, base: int, source: np.ndarray, size: int, drive: np.ndarray) -> None:
-    for i in range(size):
-        _add_list(lists, base + source[i], 1, drive)
+def _add_row(matrix: np.ndarray, row: int, payload: Any, drive: np.ndarray, k: int) -> None:
+    for n in range(drive.shape[1]):
+        drive[k, n] += payload * matrix[row, n]
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -173,11 +179,11 @@ def _add_list(lists: Lists, place: int, payload: Any, drives: np.ndarray) -> Non
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _count(work: np.ndarray, base: int, source: np.ndarray, size: int, counters: np.ndarray) -> None:
+def _count(work: np.ndarray, base: int, ring: np.ndarray, row: int, size: int, counters: np.ndarray) -> None:
     axons, synapses = 0, 0
     for i in range(size):
-        axons += work[base + source[i], 0]
-        synapses += work[base + source[i], 1]
+        axons += work[base + ring[row, i], 0]
+        synapses += work[base + ring[row, i], 1]
     counters[AXON_ACTIVATIONS] += axons
     counters[SYNAPTIC_OPERATIONS] += synapses
 
@@ -208,13 +214,14 @@ def _saturate(x: Any, limit: int, wide: int | None) -> Any:
 def _drive_alone(drive: np.ndarray, drive_shift: np.ndarray, current_shift: np.ndarray, limit: int, wide: int | None, total: np.ndarray) -> None:
     """S2 of a compartment without memory, and its part of S3."""
     for n in range(len(total)):
-        exact = _whole(_whole(drive[n], wide) << (_whole(drive_shift[n], wide) & 31), wide)
+        exact = _whole(_whole(drive[0, n], wide) << (_whole(drive_shift[n], wide) & 31), wide)
         total[n] = _scale(_saturate(exact, limit, wide), 1, _whole(current_shift[n], wide), wide)
-        drive[n] = 0
+        drive[0, n] = 0
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _decay_currents(
+    k: int,
     drive: np.ndarray,
     drive_shift: np.ndarray,
     current: np.ndarray,
@@ -227,12 +234,12 @@ def _decay_currents(
 ) -> None:
     """S2 of a compartment, and its part of S3."""
     for n in range(len(total)):
-        driven = _whole(_whole(drive[n], wide) << (_whole(drive_shift[n], wide) & 31), wide)
-        decayed = _scale(_whole(current[n], wide), _whole(decay[n], wide), bits, wide)
+        driven = _whole(_whole(drive[k, n], wide) << (_whole(drive_shift[n], wide) & 31), wide)
+        decayed = _scale(_whole(current[k, n], wide), _whole(decay[k, n], wide), bits, wide)
         value = _saturate(_whole(decayed + driven, wide), limit, wide)
-        current[n] = value
+        current[k, n] = value
         total[n] += _scale(value, 1, _whole(current_shift[n], wide), wide)
-        drive[n] = 0
+        drive[k, n] = 0
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -292,10 +299,10 @@ def _fire_and_rest(
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _collect(spiked: np.ndarray, n_neurons: int, n_inputs: int, source: np.ndarray) -> int:
+def _collect(spiked: np.ndarray, n_neurons: int, n_inputs: int, ring_source: np.ndarray, row: int) -> int:
     """S7: list the neurons that fired as sources, ascending."""
     size = 0
     for n in range(n_neurons):
-        source[size] = n_inputs + n
+        ring_source[row, size] = n_inputs + n
         size += spiked[n]
     return size

@@ -7,6 +7,8 @@ a network lacks is None, and Numba compiles the kernels without it. Counts of ax
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy as np
 from ..network import Network, Reset
 from ..validation import gather_bounds
 
-__all__ = ["BLOCK", "BOOLEAN", "LIST", "TOGETHER", "WINDOW", "Lists", "Plan", "State", "make_plan", "new_state"]
+__all__ = ["BLOCK", "BOOLEAN", "LIST", "TOGETHER", "WINDOW", "Lists", "Plan", "State", "aligned_zeros", "make_plan", "new_state"]
 
 BLOCK = 32  # neurons are padded to multiples of it, so that vectors leave no rest
 TOGETHER = 16  # rows of a matrix that are added at a time
@@ -23,6 +25,7 @@ NEVER = (1 << 31) - 1  # threshold of neurons that do not fire; above every memb
 MATRIX_BYTES = 1 << 20  # what stays near a core
 LANES = 12  # a list of synapses costs about as much as a window this many times as long
 SHORTEST_WINDOW = 6
+CACHE_LINE = 64  # bytes
 
 
 class Lists(NamedTuple):
@@ -100,8 +103,9 @@ def make_plan(net: Network, *, count: bool = True) -> Plan:
     dtype = np.int16 if narrow else np.int32
 
     def pad(values: np.ndarray, to: type) -> np.ndarray:
-        extra = -net.n_neurons % BLOCK
-        return np.pad(values.astype(to), [(0, 0)] * (values.ndim - 1) + [(0, extra)])
+        padded = aligned_zeros((*values.shape[:-1], net.n_neurons + -net.n_neurons % BLOCK), to)
+        padded[..., : net.n_neurons] = values
+        return padded
 
     delays, rows = _rows(net)
     matrix = _matrix(net, len(delays), rows) if narrow else None
@@ -147,10 +151,12 @@ def new_state(plan: Plan, n_streams: int) -> State:
     rows, n_sources = int(plan.delays.max(initial=0)) + 1, plan.n_inputs + plan.n_neurons
 
     def zeros(*shape: int, dtype: type | np.dtype = plan.bias.dtype) -> np.ndarray:
-        return np.zeros((n_streams, *shape), dtype)
+        return aligned_zeros((n_streams, *shape), dtype)
 
+    membrane = zeros(padded)
+    membrane[:] = plan.initial_membrane
     return State(
-        membrane=zeros(padded) + plan.initial_membrane,
+        membrane=membrane,
         current=zeros(n_compartments, padded if plan.memory else 0),
         drive=zeros(n_compartments, padded),
         hold=zeros(padded if plan.rests else 0, dtype=np.uint8),
@@ -163,6 +169,14 @@ def new_state(plan: Plan, n_streams: int) -> State:
         total=zeros(padded, dtype=np.int32),
         counters=zeros(4, dtype=np.int64),
     )
+
+
+def aligned_zeros(shape: Sequence[int], dtype: type | np.dtype) -> np.ndarray:
+    """Zeros that begin with a line of the cache: a vector that lies across two lines costs two loads."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _rows(net: Network) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -193,7 +207,7 @@ def _matrix(net: Network, n_delays: int, rows: tuple[np.ndarray, np.ndarray, np.
     fits = weight.size and -128 <= int(weight.min()) and int(weight.max()) < 128
     if not fits or int(np.prod(shape)) > MATRIX_BYTES or LANES * weight.size < len(np.unique(row)) * padded:
         return None
-    matrix = np.zeros(shape, np.int8)
+    matrix = aligned_zeros(shape, np.int8)
     place, compartment = np.divmod(row, net.n_compartments)
     matrix[place // net.n_sources, compartment, place % net.n_sources, target] = weight
     return matrix.reshape(-1, padded)

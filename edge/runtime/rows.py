@@ -21,27 +21,30 @@ __all__ = ["add_rows", "add_short_rows"]
 
 
 def _make(*, short: bool) -> Callable[..., None]:
-    """``f(matrix, base, source, size, drive)``: add rows ``base + source[i]`` of int8 [_, P], i < size, to int16 drive [P].
+    """``f(matrix, base, sources, row, size, drives, k)``: add rows ``base + sources[row, i]`` of int8 [_, P], i < size, to int16 ``drives[k]``.
 
-    ``source`` goes on with rows of zeros to a multiple of TOGETHER. ``short``: 8 bits hold the sum of any TOGETHER rows.
+    ``sources[row]`` goes on with rows of zeros to a multiple of TOGETHER. ``short``: 8 bits hold the sum of any TOGETHER rows.
     """
 
-    def interpreted(matrix: np.ndarray, base: int, source: np.ndarray, size: int, drive: np.ndarray) -> None:
-        drive += matrix[base + source[:size].astype(np.int64)].sum(axis=0, dtype=np.int64).astype(np.int16)
+    def interpreted(matrix: np.ndarray, base: int, sources: np.ndarray, row: int, size: int, drives: np.ndarray, k: int) -> None:
+        drives[k] += matrix[base + sources[row, :size].astype(np.int64)].sum(axis=0, dtype=np.int64).astype(np.int16)
 
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return interpreted
 
-    def compiled(typing: Any, matrix: Any, base: Any, source: Any, size: Any, drive: Any) -> Any:
-        signature = types.void(matrix, types.int64, source, types.int64, drive)
+    def compiled(typing: Any, matrix: Any, base: Any, sources: Any, row: Any, size: Any, drives: Any, k: Any) -> Any:
+        signature = types.void(matrix, types.int64, sources, types.int64, types.int64, drives, types.int64)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            arrays = [context.make_array(signature.args[i])(context, builder, arguments[i]) for i in (0, 2, 4)]
-            rows, sources, sums = (array.data for array in arrays)
-            width = builder.extract_value(arrays[2].shape, 0)
+            def place(number: int, row: Any) -> tuple[Any, Any]:
+                array = context.make_array(signature.args[number])(context, builder, arguments[number])
+                width = builder.extract_value(array.shape, 1)
+                return builder.gep(array.data, [builder.mul(row, width)]), width
+
+            (rows, width), (listed, _), (sums, _) = place(0, arguments[1]), place(2, arguments[3]), place(5, arguments[6])
             whole = builder.and_(width, context.get_constant(types.int64, -2 * BLOCK))
-            _columns(builder, context.get_constant(types.int64, 0), whole, 2 * BLOCK, rows, arguments[1], sources, arguments[3], width, sums, short)
-            _columns(builder, whole, width, BLOCK, rows, arguments[1], sources, arguments[3], width, sums, short)
+            _columns(builder, context.get_constant(types.int64, 0), whole, 2 * BLOCK, rows, listed, arguments[4], width, sums, short)
+            _columns(builder, whole, width, BLOCK, rows, listed, arguments[4], width, sums, short)
             return context.get_dummy_value()
 
         return signature, generate
@@ -51,7 +54,7 @@ def _make(*, short: bool) -> Callable[..., None]:
     return made
 
 
-def _columns(builder: Any, first: Any, last: Any, lanes: int, rows: Any, base: Any, sources: Any, size: Any, width: Any, sums: Any, short: bool) -> None:
+def _columns(builder: Any, first: Any, last: Any, lanes: int, rows: Any, sources: Any, size: Any, width: Any, sums: Any, short: bool) -> None:
     """Code for columns first .. last - 1, ``lanes`` at a time."""
     index, byte, vector = ir.IntType(64), ir.VectorType(ir.IntType(8), lanes), ir.VectorType(ir.IntType(16), lanes)
     total = cgutils.alloca_once(builder, vector)
@@ -62,7 +65,7 @@ def _columns(builder: Any, first: Any, last: Any, lanes: int, rows: Any, base: A
             added = None
             for j in range(TOGETHER):
                 source = builder.load(builder.gep(sources, [builder.add(i, ir.Constant(index, j))]))
-                row = builder.mul(builder.add(base, builder.zext(source, index)), width)
+                row = builder.mul(builder.zext(source, index), width)
                 weights = builder.load(builder.bitcast(builder.gep(rows, [builder.add(row, column)]), byte.as_pointer()), align=1)
                 weights = weights if short else builder.sext(weights, vector)
                 added = weights if added is None else builder.add(added, weights)
