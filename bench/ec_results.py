@@ -58,7 +58,7 @@ def run(name: str, runs: Path, corpus: Path | None, minutes: float) -> None:
     if before and (before["solved"] or before["generations"] >= config.generations) and before["recipe"]["method"] == to_dict(config.method):
         return
     search = run_search(config, runs / name, Workers(), data=corpus, minutes=minutes)
-    verify = ["reference", "numba", "c"] if name.endswith("ec_0") else []
+    verify = ["reference", "numba", "c", *(["cxxrtl"] if name == "cartpole_ec_0" else [])] if name.endswith("ec_0") else []
     result = finish(search, runs / name, Workers(), name="evolved", verify=verify)
     every = -(-len(result["history"]) // MOST_ENTRIES)
     result["history"] = [entry for i, entry in enumerate(result["history"]) if i % every == 0 or "evaluation" in entry or "final" in entry]
