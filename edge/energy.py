@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A first account of energy: what a network does in a second of audio, times what each deed costs, from one table of cited constants.
 
-A model, not a measurement. Knows counts and sizes; not how they were measured, and nothing of the front end, which is not in the account.
+A model, not a measurement. Knows counts and sizes; not how they were measured. The front end is in the account of microcontrollers only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HOROWITZ = "M. Horowitz, Computing's energy problem, ISSCC 2014, doi 10.1109/IS
 _QKERAS = f"{_HOROWITZ}; its int8, int16 and int32 figures as fitted over bits by QKeras, qtools/config_public.py"
 _MLPERF = "MLPerf Tiny results, closed division, keyword spotting: energy per inference / (latency x clock)"
 _ICE40 = "github.com/tinyvision-ai-inc/ice40_power, measured per rail with a Joulescope on an iCE40UP5K breakout board"
-_COUNTED = "bench/results/mcu.json: generated C of the demo's size, clang -O2 (Zig 0.17) for Cortex-M4, counted in the emulator Unicorn by bench/mcu.py"
+_COUNTED = "bench/results/mcu.json: generated C of the demo's network, clang -O2 (Zig) for Cortex-M4, counted in the emulator Unicorn by bench/mcu.py"
 _SYNTZULU = "github.com/gianlucaleone/SYNtzulu, README"
 
 CONSTANTS: dict[str, Constant] = {
@@ -49,8 +49,11 @@ CONSTANTS: dict[str, Constant] = {
     "m4_switched_cycle": Constant(value=275, unit="pJ/cycle", meaning="STM32L4R5, Cortex-M4, 120 MHz, switched supply", source=f"{_MLPERF}, v1.3"),
     "m33_cycle": Constant(value=141, unit="pJ/cycle", meaning="STM32U575, Cortex-M33, 160 MHz, 1.8 V", source=f"{_MLPERF}, v1.2"),
     "m33_low_cycle": Constant(value=53, unit="pJ/cycle", meaning="STM32U385, Cortex-M33, 96 MHz, 1.8 V", source=f"{_MLPERF}, v1.3"),
-    "synapse_instructions": Constant(value=7.34, unit="instructions", meaning="a synaptic operation, its share of the axon's included", source=_COUNTED),
-    "neuron_instructions": Constant(value=32.0, unit="instructions", meaning="a neuron update", source=_COUNTED),
+    "front_end_instructions": Constant(value=41473, unit="instructions", meaning="a timestep of the FFT front end, 20 ms of audio", source=_COUNTED),
+    "axon_instructions": Constant(value=62.2, unit="instructions", meaning="an axon activation, its synapses aside", source=_COUNTED),
+    "synapse_instructions": Constant(value=2.48, unit="instructions", meaning="a synaptic operation", source=_COUNTED),
+    "neuron_instructions": Constant(value=29.39, unit="instructions", meaning="a neuron update", source=_COUNTED),
+    "decision_instructions": Constant(value=722, unit="instructions", meaning="readout and detector in a timestep", source=_COUNTED),
     "cycles_per_instruction": Constant(value=1.5, unit="cycles", meaning="an instruction", source="assumed: loads and taken branches take 2 or more, others 1"),
     "ice40_static": Constant(value=104, unit="µW", meaning="core rail, configured, clock stopped", source=_ICE40),
     "ice40_clock": Constant(value=52, unit="µW/MHz", meaning="oscillator and clock tree", source=_ICE40),
@@ -192,9 +195,15 @@ def estimate(
     if step is None:
         raise DataError(f"a network must say how long a timestep lasts to be given a power; {net.name!r} has no front end")
     rows = operation_rows(net, activity)
-    per_second = _c("cycles_per_instruction") * (
-        activity.synaptic_operations * _c("synapse_instructions") + activity.neuron_updates * _c("neuron_instructions")
-    )
+    hears = net.metadata["front_end"].get("kind") == "fft"
+    instructions = {
+        "front end": 1000 / step * _c("front_end_instructions") if hears else 0.0,
+        "axons": activity.axon_activations * _c("axon_instructions"),
+        "synapses": activity.synaptic_operations * _c("synapse_instructions"),
+        "neurons": activity.neuron_updates * _c("neuron_instructions"),
+        "readout and detector": 1000 / step * _c("decision_instructions"),
+    }
+    per_second = _c("cycles_per_instruction") * sum(instructions.values())
     return {
         "activity": asdict(activity),
         "operations": {
@@ -202,6 +211,8 @@ def estimate(
             "microwatts": sum(row.microwatts for row in rows),
         },
         "microcontroller": {
+            "instructions_per_second": instructions,
+            "front_end_included": hears,
             "cycles_per_second": per_second,
             "parts": [{"part": CONSTANTS[name].meaning, "microwatts": per_second * _c(name) * 1e-6} for name in MICROCONTROLLERS],
         },

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ormia.edge.cost import Memory, footprint
 from ormia.edge.energy import CONSTANTS, Activity, Row, _access, estimate, fpga_microwatts, operation_rows
 from ormia.edge.errors import DataError
+from ormia.edge.frontend import bank_front_end
 
 ACTIVITY = Activity(spikes=100.0, synaptic_operations=10_000.0, axon_activations=500.0, neuron_updates=2_000.0)
 
@@ -55,13 +58,34 @@ def test_twice_the_work_takes_twice_the_power(hearing):
     twice = Activity(**{name: 2 * value for name, value in vars(ACTIVITY).items()})
     one, two = estimate(net, ACTIVITY), estimate(net, twice)
     assert two["operations"]["microwatts"] == pytest.approx(2 * one["operations"]["microwatts"])
-    assert two["microcontroller"]["cycles_per_second"] == pytest.approx(2 * one["microcontroller"]["cycles_per_second"])
+    first, second = (found["microcontroller"]["instructions_per_second"] for found in (one, two))
+    assert {name: second[name] / count for name, count in first.items()} == {
+        "front end": 1, "axons": pytest.approx(2), "synapses": pytest.approx(2), "neurons": pytest.approx(2), "readout and detector": 1,
+    }  # fmt: skip
 
 
 def test_a_microcontroller_takes_its_cycles_times_what_each_costs(hearing):
     found = estimate(hearing(), ACTIVITY)["microcontroller"]
-    assert found["cycles_per_second"] == pytest.approx(1.5 * (10_000 * 7.34 + 2_000 * 32.0))
+    assert found["front_end_included"]
+    assert found["cycles_per_second"] == pytest.approx(1.5 * (50 * (41_473 + 722) + 500 * 62.2 + 10_000 * 2.48 + 2_000 * 29.39))
     assert [part["microwatts"] for part in found["parts"]] == pytest.approx([found["cycles_per_second"] * pj * 1e-6 for pj in (351, 275, 141, 53)])
+
+
+def test_counted_instructions_are_those_of_the_bench():
+    counted = json.loads((Path(__file__).parents[2] / "bench" / "results" / "mcu.json").read_text())["cores"]["cortex-m4"]
+    hop = counted["instructions_per_hop"]["mean"]
+    figures = {
+        "front_end_instructions": hop["front_end"], "axon_instructions": counted["instructions_per_axon_besides"],
+        "synapse_instructions": counted["instructions_per_synaptic_operation"], "neuron_instructions": counted["instructions_per_neuron_update"],
+        "decision_instructions": hop["readout"] + hop["detector"],
+    }  # fmt: skip
+    assert {name: CONSTANTS[name].value for name in figures} == figures
+
+
+def test_a_front_end_that_no_bench_counted_is_left_out_and_said(hearing):
+    found = estimate(replace(hearing(), metadata={"front_end": bank_front_end(n_channels=8).to_dict()}), ACTIVITY)["microcontroller"]
+    assert not found["front_end_included"]
+    assert found["instructions_per_second"]["front end"] == 0
 
 
 def test_the_fpga_is_estimated_only_where_a_core_was_placed(hearing):
