@@ -19,6 +19,7 @@ __all__ = ["Scales", "round_observations", "scales"]
 
 CURRENT_SHIFT = 3  # fraction bits of the current below the membrane's unit
 LARGEST_UNIT = (1 << 15) // 8  # threshold and output unit: a membrane of 16 bits holds 8 of them
+LEAST_LEAK = 100  # what a membrane at threshold loses in a timestep: rounding must be small beside it
 STEPS_OF_UNIT = 16  # payload steps in one unit (standard deviation) of an observation, within a factor of the square root of 2
 
 
@@ -66,7 +67,8 @@ def scales(config: NetworkConfig, n_inputs: int, payload_unit: float | None = No
         If the constants leave no integers that fit.
     """
     spike = config.membrane_share * config.recurrent_gain * (1 << CURRENT_SHIFT)
-    recurrent_shift = math.floor(math.log2(LARGEST_UNIT * spike))
+    enough = math.ceil(math.log2(LEAST_LEAK * config.recurrent_gain * (1 << CURRENT_SHIFT)))
+    recurrent_shift = min(enough, math.floor(math.log2(LARGEST_UNIT * spike)))
     threshold = (1 << max(recurrent_shift, 0)) / spike
     unit = config.membrane_share * config.input_gain(n_inputs) * threshold * (1 << CURRENT_SHIFT)  # of the current, for one unit of input
     input_shift = round(math.log2(unit / (payload_unit or STEPS_OF_UNIT)))

@@ -6,10 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ormia.edge.errors import UsageError
+from ormia.train.ec.config import RECIPES, load_recipe
 from ormia.train.ec.export import to_network
 from ormia.train.ec.model import Layout, NetworkConfig, pack_rows, unpack_rows
 from ormia.train.ec.scales import scales
 from ormia.train.ec.topology import FreeTopology, MotifTopology, make_topology
+from ormia.train.recipe import recipe_names
 
 LAYOUT, CONFIG = Layout(2, 128, 3), NetworkConfig(neurons=128, motif=16, motif_reach=2)
 
@@ -66,3 +68,15 @@ def test_the_exported_hint_is_verified_and_the_network_is_the_one_that_was_searc
 def test_motifs_that_do_not_fill_the_network_evenly_are_refused(size, excitatory):
     with pytest.raises(UsageError, match="divide the neurons"):
         MotifTopology(LAYOUT, size, 1, excitatory)
+
+
+@pytest.mark.parametrize("name", recipe_names(RECIPES))
+@pytest.mark.parametrize("n_inputs", [1, 4, 40, 120, 348])
+def test_integers_of_every_recipe_fit_a_network(name, n_inputs):
+    config = load_recipe(name).network
+    layout, clips = Layout(n_inputs, config.neurons, 3), config.sub_steps == 1
+    topology = FreeTopology(layout)
+    scale = scales(config, n_inputs, 1.0 if clips else None, 100)
+    net = to_network(drawn(topology), config, topology, scale, ("a", "b", "c"), payload_bits=3 if clips else 8, payload_signed=not clips)
+    assert scale.threshold * config.membrane_share > 64
+    assert net.threshold.max() == scale.threshold <= 4096
