@@ -54,7 +54,7 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
     boolean = config.method.kind == "ec"
     weights = int(np.size(search.method.parameters))
     result: dict[str, Any] = {
-        "recipe": to_dict(config) | {"task": to_dict(config.task) | {"target": _finite(config.task.target)}},
+        "recipe": _plain(to_dict(config)),
         "workers": workers.size,
         "solved": search.solved,
         "generations": len(search.history),
@@ -77,7 +77,7 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
 def _deploy(search: Search, folder: Path, name: str, verify: list[str]) -> dict[str, Any]:
     """Write the network, run the file, and compare backends on what it saw."""
     task, config = search.task, search.config
-    metadata = {"provenance": {"recipe": json.loads(json.dumps(to_dict(config.network)))}}
+    metadata = {"provenance": {"recipe": _plain(to_dict(config.network))}}
     control = isinstance(task, ControlTask)
     metadata |= {"controller": controller_metadata(task, search.normalizer, search.scale, config.network.sub_steps)} if control else task.metadata
     net = to_network(
@@ -108,5 +108,8 @@ def _verify(net: Network, clips: list[np.ndarray], names: list[str]) -> list[dic
     return [outcome.as_dict() for outcome in outcomes]
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _plain(value: Any) -> Any:
+    """``value`` without what JSON lacks: infinity, as a target or a time constant, becomes its word."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
