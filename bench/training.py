@@ -217,12 +217,12 @@ def _sequence(*, neurons: int, timesteps: int, batch: int, motif: int, threads: 
             start.append(len(target))
     weight = rng.integers(1, 8, len(target)) * rng.choice([-1, 1], len(target))
     weight[np.array(start)[0:-1:2]] = 7
-    ones = np.ones(1, np.int64)
+    zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
     network = Network(
         formats=Formats(max_timesteps=timesteps), n_inputs=neurons, axon_source=np.array(source), synapse_start=np.array(start),
-        synapse_target=np.array(target), synapse_weight=weight, neuron_kind=np.zeros(neurons, np.int64), threshold=np.full(neurons, 10), kind_membrane_decay=ones * 3500,
-        kind_current_decay=ones[:, None] * 0, kind_firing=ones, kind_reset=ones * int(Reset.SUBTRACT), kind_refractory=ones * 0, kind_drive_shift=ones * 0,
-        kind_current_shift=ones * 0, readout_neuron=np.arange(2), readout_class=np.arange(2), readout=Readout.SUM, labels=("a", "b"),
+        synapse_target=np.array(target), synapse_weight=weight, neuron_kind=np.zeros(neurons, np.int64), threshold=np.full(neurons, 10),
+        kind_membrane_decay=3500 * one, kind_current_decay=zero[:, None], kind_firing=one, kind_reset=int(Reset.SUBTRACT) * one, kind_refractory=zero,
+        kind_drive_shift=zero, kind_current_shift=zero, readout_neuron=np.arange(2), readout_class=np.arange(2), readout=Readout.SUM, labels=("a", "b"),
     )  # fmt: skip
     kernel = FusedNetwork(network)
     kernel.weight.requires_grad_()

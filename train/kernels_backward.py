@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .kernels import AT_HIGH, AT_LOW, HELD, SPIKE, arrivals
+from .kernels import AT_HIGH, AT_LOW, HELD, SPIKE, arrivals, gather_distances
 from .surrogate import surrogate_slope
 
 __all__ = ["layer_backward"]
@@ -20,7 +20,7 @@ FLAGS = {"nnan", "ninf", "nsz"}
 TILE = 64  # columns of a dense weight gradient that are summed at a time: four vector registers
 
 
-@numba.njit(fastmath=FLAGS)
+@numba.njit(fastmath=FLAGS, error_model="numpy")
 def _slopes(code, scale, u, inverse, slope):  # type: ignore[no-untyped-def]
     """Surrogate slopes of all neurons; the choice of surrogate outside the loop, so that each loop becomes vector instructions."""
     one = np.float32(1)
@@ -38,8 +38,8 @@ def _slopes(code, scale, u, inverse, slope):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(fastmath=FLAGS)
-def _through_motif(gs, gd, now, back, lateral, deltas, by_intra, by_lateral):  # type: ignore[no-untyped-def]
-    """Recurrent links carried spikes into the drive of the next timestep, whose gradient is ``gd``."""
+def _through_blocks(gs, gd, now, back, by_intra):  # type: ignore[no-untyped-def]
+    """Links within motifs carried spikes into the drive of the next timestep, whose gradient is ``gd``."""
     n_motifs, size = back.shape[:2]
     for m in range(n_motifs):
         base = m * size
@@ -50,12 +50,15 @@ def _through_motif(gs, gd, now, back, lateral, deltas, by_intra, by_lateral):  #
             if now[base + j] & SPIKE:
                 for k in range(size):
                     by_intra[m, j, k] += gd[base + k]
-    n = n_motifs * size
+
+
+@numba.njit(fastmath=FLAGS)
+def _by_distances(spikes, shifted, deltas, margin, by_lateral):  # type: ignore[no-untyped-def]
+    """Gradient by the links of one distance; those whose target is outside meet the zeros of the margin."""
     for d in range(len(deltas)):
-        offset = deltas[d] * size
-        for k in range(max(0, -offset), min(n, n - offset)):
-            gs[k] += lateral[d, k] * gd[k + offset]
-            by_lateral[d, k] += gd[k + offset] if now[k] & SPIKE else np.float32(0)
+        by, arrived = by_lateral[d], shifted[margin + deltas[d] :]
+        for k in range(len(spikes)):
+            by[k] += spikes[k] * arrived[k]
 
 
 @numba.njit(fastmath=FLAGS)
@@ -106,13 +109,15 @@ def _synapse(gi, gu, state, place, to_current, to_drive, i_keep, gd):  # type: i
         gd[k] = x * to_drive[k]
 
 
-@numba.njit(fastmath=FLAGS)
-def _by_dense(tiles, delays, lag, where, amount, count, by_dense, n_sources):  # type: ignore[no-untyped-def]
-    """Add the gradient by the dense weights of one sample: for each source the sum of drive gradients over its events, a tile of columns at a time."""
+@numba.njit(fastmath=FLAGS | {"contract"})
+def _by_dense(tiles, delays, lag, where, amount, count, by_dense, times, amounts, lengths):  # type: ignore[no-untyped-def]
+    """Add the gradient by the dense weights of one sample: for each source the sum of drive gradients over its events, a tile of columns at a time.
+
+    All loops over columns have one fixed length, so that fused multiply-adds do not make the result depend on where an array lies.
+    """
     n_tiles, n_steps, _ = tiles.shape
-    n = by_dense.shape[1]
-    times, amounts = np.zeros((n_sources, n_steps), np.int32), np.zeros((n_sources, n_steps), np.float32)
-    lengths = np.zeros(n_sources, np.int64)
+    n_sources = len(lengths)
+    lengths[:] = 0
     for t in range(n_steps):
         for e in range(count[t]):
             s = where[t, e]
@@ -124,25 +129,30 @@ def _by_dense(tiles, delays, lag, where, amount, count, by_dense, n_sources):  #
         for d in range(len(delays)):
             late = lag + delays[d]
             for s in range(n_sources):
-                length = lengths[s]
-                while length > 0 and times[s, length - 1] + late >= n_steps:  # lost after the last timestep (A8)
+                at, by, length = times[s], amounts[s], lengths[s]
+                while length > 0 and at[length - 1] + late >= n_steps:  # lost after the last timestep (A8)
                     length -= 1
+                if length == 0:
+                    continue
                 total[:] = 0
-                e = 0
-                while e + 4 <= length:
-                    a, b, c, f = gd[times[s, e] + late], gd[times[s, e + 1] + late], gd[times[s, e + 2] + late], gd[times[s, e + 3] + late]
-                    p, q, r, o = amounts[s, e], amounts[s, e + 1], amounts[s, e + 2], amounts[s, e + 3]
+                done = 0
+                while done + 4 <= length:
+                    a, b, c, f = gd[at[done] + late], gd[at[done + 1] + late], gd[at[done + 2] + late], gd[at[done + 3] + late]
+                    p, q, r, o = by[done], by[done + 1], by[done + 2], by[done + 3]
                     for k in range(TILE):
                         total[k] += (p * a[k] + q * b[k]) + (r * c[k] + o * f[k])
-                    e += 4
-                while e < length:
-                    a, p = gd[times[s, e] + late], amounts[s, e]
+                    done += 4
+                for e in range(done, length):
+                    a, p = gd[at[e] + late], by[e]
                     for k in range(TILE):
                         total[k] += p * a[k]
-                    e += 1
-                row = by_dense[d * n_sources + s]
-                for k in range(min(TILE, n - first)):
-                    row[first + k] += total[k]
+                row = by_dense[d * n_sources + s, first : first + TILE]
+                if len(row) == TILE:
+                    for k in range(TILE):
+                        row[k] += total[k]
+                else:
+                    for k in range(len(row)):
+                        row[k] += total[k]
 
 
 @numba.njit(nogil=True, fastmath=FLAGS)
@@ -174,11 +184,15 @@ def _part(part, g_spikes, g_after, source, lag, delays, dense, intra, lateral, d
         longest = max(longest, axon_delay[axon])
     n_slots, n_tiles = longest + 1, (n + TILE - 1) // TILE if len(dense) else 0
     g, gs, gu, gv, slope = np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32)
+    margin = np.abs(deltas).max() if len(deltas) else 0
+    fired, shifted = np.zeros(n, np.float32), np.zeros(n + 2 * margin, np.float32)
     gi = np.zeros((k_compartments, n), np.float32)
     ring = np.zeros((n_slots, k_compartments, n), np.float32)  # by the drive of the timesteps after this one
     tiles = np.zeros((n_tiles, n_steps, TILE), np.float32)
-    where, sizes = np.zeros((n_steps, n_sources), np.int32), np.zeros((n_steps, n_sources), np.float32)
+    where, sizes = np.zeros((n_steps, n_sources + 1), np.int32), np.zeros((n_steps, n_sources), np.float32)
     count = np.zeros(n_steps, np.int64)
+    times, amounts = np.zeros((n_sources, n_steps), np.int32), np.zeros((n_sources, n_steps), np.float32)
+    lengths = np.zeros(n_sources, np.int64)
     by_neuron = g_neuron[part]
     for b in range(part * n_samples // parts, (part + 1) * n_samples // parts):
         gv[:] = zero
@@ -187,9 +201,19 @@ def _part(part, g_spikes, g_after, source, lag, delays, dense, intra, lateral, d
         for t in range(n_steps - 1, -1, -1):
             state, u = status[t, b], membrane[t, b]
             for k in range(n):
-                g[k], gs[k] = gv[k], g_spikes[t, b, k]
-            if len(intra) and t < n_steps - 1:
-                _through_motif(gs, ring[(t + 1) % n_slots, 0], state, back, lateral, deltas, g_intra[part], g_lateral[part])
+                g[k], gs[k] = gv[k], zero
+            if len(g_spikes):
+                for k in range(n):
+                    gs[k] = g_spikes[t, b, k]
+            if t < n_steps - 1:
+                if len(deltas):
+                    for k in range(n):
+                        shifted[margin + k] = ring[(t + 1) % n_slots, 0, k]
+                    for k in range(n):
+                        fired[k] = state[k] & SPIKE
+                    gather_distances(gs, lateral, shifted, deltas, margin)
+                    _by_distances(fired, shifted, deltas, margin, g_lateral[part])
+                _through_blocks(gs, ring[(t + 1) % n_slots, 0], state, back, g_intra[part])
             if n_axons:
                 for k in range(n):
                     gs[k] += _through_axons(
@@ -232,7 +256,7 @@ def _part(part, g_spikes, g_after, source, lag, delays, dense, intra, lateral, d
                     tiles[tile, t, k] = drive[0, tile * TILE + k]
         if n_tiles:
             arrivals(source[:, b], where, sizes, count)
-            _by_dense(tiles, delays, lag, where, sizes, count, g_dense[part], n_sources)
+            _by_dense(tiles, delays, lag, where, sizes, count, g_dense[part], times, amounts, lengths)
 
 
 @numba.njit(parallel=True, nogil=True, cache=True, fastmath=FLAGS)
@@ -243,7 +267,7 @@ def layer_backward(g_spikes, g_after, source, lag, delays, dense, intra, lateral
 
     Parameters
     ----------
-    g_spikes : float32 [T, B, N], g_after : the same or [0, 0, 0]
+    g_spikes, g_after : float32 [T, B, N] or [0, 0, 0]
         Gradients of the loss by spikes and by membranes after S6.
     membrane, current, status
         As ``layer_forward`` left them.

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from .ops import layer_op
+from .ops import check_reach, layer_op
 from .plain import plain_layer
 from .surrogate import FastSigmoid, Surrogate
 
 __all__ = ["LayerConstants", "scml_layer"]
+
+NARROW = 32  # neurons of a layer, such as a readout, whose drive comes from a matrix product
+MOST_DISTANCES = 48  # a motif whose links span more distances is kept as a block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,9 @@ class LayerConstants:
         Decays and bias are what ``scml_layer`` takes where it is given none.
     subtract, firing : bool [n_neurons]
     deltas : int64 [n_deltas]
+        Motif distance of each lateral link.
+    links : bool [size, size]
+        Which weights within a motif exist; the others are never read.
     lag : int, 0 or 1
         1 where the source is the spikes of a layer below (S7), 0 for payloads.
     delays : tuple of int
@@ -50,6 +56,7 @@ class LayerConstants:
     subtract: np.ndarray
     firing: np.ndarray
     deltas: np.ndarray
+    links: np.ndarray
     lag: int = 0
     delays: tuple[int, ...] = (0,)
     membrane_bits: int = 16
@@ -60,14 +67,31 @@ class LayerConstants:
     name: str = "the layer"
     fixed: torch.Tensor = field(init=False, repr=False)  # rows of ``kernels.layer_forward``
     wiring: list[torch.Tensor] = field(init=False, repr=False)
+    place: torch.Tensor | None = field(init=False, repr=False)  # see ``_diagonals``
 
     def __post_init__(self) -> None:
         rows = (self.firing, self.subtract, self.refractory, self.initial, self.drive_shift, self.current_shift)
-        none = torch.zeros(0, dtype=torch.int64)
-        start = torch.zeros(1, dtype=torch.int64)
-        places = [torch.tensor(self.delays, dtype=torch.int64), torch.from_numpy(self.deltas.astype(np.int64))]
+        deltas, place = self.deltas.astype(np.int64) * len(self.links), None
+        distances = sorted({int(j - i) for i, j in np.argwhere(self.links)})
+        if len(distances) <= MOST_DISTANCES:
+            place = torch.from_numpy(_diagonals(self.links, distances, len(self.firing)))
+            deltas = np.concatenate([np.array(distances, np.int64), deltas])
+        none, start = torch.zeros(0, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+        wiring = [torch.tensor(self.delays, dtype=torch.int64), torch.from_numpy(deltas), start, none, none, start, none]
         object.__setattr__(self, "fixed", torch.from_numpy(np.stack([row.astype(np.int64) for row in rows])))
-        object.__setattr__(self, "wiring", [*places, start, none, none, start, none])
+        object.__setattr__(self, "wiring", wiring)
+        object.__setattr__(self, "place", place)
+
+
+def _diagonals(links: np.ndarray, distances: list[int], n: int) -> np.ndarray:
+    """Where in the flattened ``intra`` the weight from neuron x to ``x + distance`` is, int64 [n_distances, n]; one past its end where there is no link."""
+    size = len(links)
+    motif, i = np.divmod(np.arange(n), max(1, size))
+    j = i + np.array(distances, np.int64).reshape(-1, 1)
+    inside = (j >= 0) & (j < size)
+    found = np.where(inside, motif * size * size + i * size + j, n * size)
+    found[inside & ~links[np.broadcast_to(i, j.shape), np.clip(j, 0, max(0, size - 1))]] = n * size
+    return found
 
 
 def scml_layer(
@@ -113,7 +137,7 @@ def scml_layer(
     NetworkError
         If float32 might not hold a sum exactly, or a value is no integer.
     """
-    c = constants
+    c, n = constants, len(constants.firing)
 
     def trained(given: torch.Tensor | None, constant: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(constant.astype(np.float32)).to(source.device) if given is None else given
@@ -124,6 +148,13 @@ def scml_layer(
     if source.device.type != "cpu":
         return plain_layer(source, dense, intra, lateral, neuron, c, emit)
     decays = any(x is not None and x.requires_grad for x in (membrane_decay, current_decay))
+    if c.place is not None and len(intra):
+        padded = torch.cat([intra.flatten(), intra.new_zeros(1)])
+        lateral = torch.cat([padded.index_select(0, c.place.flatten()).view(c.place.shape), lateral])
+        intra = intra.new_zeros(0, 1, 1)
+    if c.lag and len(c.delays) == 1 and n <= NARROW and len(dense):
+        check_reach(dense, c.name)
+        source, dense = source @ dense, torch.eye(n)  # so few columns fill no vector: one product over all timesteps costs less
     weight = source.new_zeros(0)
     spikes, after, _, _, _, counts = layer_op(
         source, dense, intra, lateral, weight, neuron, c.fixed, c.wiring, c.lag, [c.membrane_bits, c.current_bits, c.decay_bits],

@@ -35,8 +35,14 @@ class LayerConfig:
         Size of the layer and of its motifs; the motif divides the layer.
     reach : int
         Ring neighbors to each side (``topology.hand_set``).
+    topology : tuple of str
+        Types of all links (``topology.Topology.rows``), in place of motif and reach.
+    inhibitory : float, < 0
+        Weight of every inhibitory link, in units of the nominal threshold; never trained.
     tau_membrane : tuple of float
         Time constants in timesteps, dealt to the neurons in turn.
+    threshold : tuple of float
+        Thresholds before training, in units of the nominal one, dealt likewise: what R / tau of intrinsic plasticity amounts to.
     tau_current : float
         Of the synaptic current, in timesteps; 0 is no memory.
     delays : tuple of int
@@ -49,7 +55,10 @@ class LayerConfig:
     neurons: int = 128
     motif: int = 16
     reach: int = 2
+    topology: tuple[str, ...] = ()
+    inhibitory: float = -0.25
     tau_membrane: tuple[float, ...] = (2.0, 3.0, 4.0, 6.0)
+    threshold: tuple[float, ...] = (1.0,)
     tau_current: float = 0.0
     delays: tuple[int, ...] = (0,)
     train_decays: bool = False
@@ -119,12 +128,16 @@ class SCMLModel(nn.Module):
         self.config, self.n_inputs, self.n_classes, self.payload_max = config, n_inputs, n_classes, payload_max
         if config.surrogate not in SURROGATES:
             raise UsageError(f"surrogate must be one of {', '.join(SURROGATES)}, not {config.surrogate!r}")
-        for layer in config.layers:
-            if layer.neurons % layer.motif:
-                raise UsageError(f"the motif size must divide the layer: {layer.neurons} neurons are no whole number of motifs of {layer.motif}")
+        self.topologies = topologies or [
+            Topology.from_rows(layer.topology) if layer.topology else hand_set(layer.motif, reach=layer.reach) for layer in config.layers
+        ]
+        for layer, topology in zip(config.layers, self.topologies, strict=True):
+            if layer.neurons % topology.size:
+                raise UsageError(f"the motif size must divide the layer: {layer.neurons} neurons are no whole number of motifs of {topology.size}")
+            if not layer.inhibitory < 0 or not layer.threshold or min(layer.threshold) <= 0:
+                raise UsageError(f"inhibitory must be below 0 and thresholds above it, not {layer.inhibitory} and {layer.threshold}: correct the recipe")
             if not layer.delays or min(layer.delays) < 0 or len(set(layer.delays)) < len(layer.delays):
                 raise UsageError(f"delays must be different numbers of timesteps from 0 up, at least one, not {layer.delays}")
-        self.topologies = topologies or [hand_set(layer.motif, reach=layer.reach) for layer in config.layers]
         self.feed_forward = nn.ParameterList()
         self.intra, self.lateral, self.threshold = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         fan_in = n_inputs
@@ -136,11 +149,15 @@ class SCMLModel(nn.Module):
             links = topology.intra.astype(bool).sum() / size + len(topology.deltas)
             self.intra.append(nn.Parameter(torch.randn(n // size, size, size) * 0.3 / math.sqrt(max(1.0, links))))
             self.lateral.append(nn.Parameter(torch.randn(len(topology.deltas), n) * 0.3 / math.sqrt(max(1.0, links))))
-            self.threshold.append(nn.Parameter(torch.ones(n)))
+            self.threshold.append(nn.Parameter(torch.tensor(layer.threshold)[torch.arange(n) % len(layer.threshold)]))
             fan_in = n
         self.readout = nn.Parameter(torch.randn(fan_in, n_classes) * 0.5 / math.sqrt(fan_in))
         self.readout_bias = nn.Parameter(torch.zeros(n_classes))  # decides clips without any event
         self.masks = [self._masks(layer.neurons, topology) for layer, topology in zip(config.layers, self.topologies, strict=True)]
+        for number, topology in enumerate(self.topologies):
+            with torch.no_grad():
+                for weights, types in self._links(number, topology):
+                    weights.copy_(torch.where(types == Link.EXCITATORY, weights.abs(), weights))
         self.register_buffer("shifts", torch.zeros(2 * len(config.layers) + 1, dtype=torch.int64))
         self.set_shifts()
         self.constants = [self._constants(number) for number in range(len(config.layers))]
@@ -157,9 +174,19 @@ class SCMLModel(nn.Module):
         shifts = []
         for number in range(len(self.config.layers)):
             shifts.append(weight_shift(float(self.feed_forward[number].detach().std()) * nominal, bits))
-            shifts.append(weight_shift(float(self.intra[number].detach().std()) * nominal, bits))
+            shifts.append(weight_shift(self.recurrent_spread(number) * nominal, bits))
         shifts.append(weight_shift(float(self.readout.detach().std()) * nominal, bits))
         self.shifts.copy_(torch.tensor(shifts))
+
+    def recurrent_spread(self, number: int) -> float:
+        """Spread of the recurrent weights of a layer, for their grid; with types, of those that are trained, and wide enough for the inhibitory one."""
+        topology = self.topologies[number]
+        if not topology.typed:
+            return float(self.intra[number].detach().std())
+        kept = [weights.detach()[((types == Link.EXCITATORY) | (types == Link.FREE)).expand_as(weights)] for weights, types in self._links(number, topology)]
+        trained = torch.cat(kept)
+        inhibitory = -self.config.layers[number].inhibitory / 3 if (topology.types == Link.INHIBITORY).any() else 0.0
+        return max(float(trained.square().mean().sqrt()) if len(trained) else 0.0, inhibitory)
 
     def weight_integers(self, parameter: torch.Tensor, place: int) -> torch.Tensor:
         """Stored weights (``weight_bits`` two's complement, without shift) of a parameter, differentiable."""
@@ -189,9 +216,13 @@ class SCMLModel(nn.Module):
         return round_clamp(self.readout_bias * (self.config.nominal_threshold / 16), -highest, highest)
 
     def recurrent_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Stored intra [M, size, size] and lateral [n_deltas, N] weights of a layer, absent links 0."""
-        place, (intra_mask, lateral_mask) = 2 * number + 1, self.masks[number]
-        return self.weight_integers(self.intra[number], place) * intra_mask, self.weight_integers(self.lateral[number], place) * lateral_mask
+        """Stored intra [M, size, size] and lateral [n_deltas, N] weights of a layer, absent links 0, inhibitory ones at their fixed value."""
+        fixed = torch.tensor(self.config.layers[number].inhibitory)
+        intra, lateral = (
+            self.weight_integers(torch.where(types == Link.INHIBITORY, fixed, weights), 2 * number + 1) * mask
+            for (weights, types), mask in zip(self._links(number, self.topologies[number]), self.masks[number], strict=True)
+        )
+        return intra, lateral
 
     def forward(self, payloads: torch.Tensor) -> Outputs:
         """Run clips from reset.
@@ -235,8 +266,13 @@ class SCMLModel(nn.Module):
         """Put parameters back where their link type wants them (excitatory weights are not negative). Call after each optimizer step."""
         with torch.no_grad():
             for number, topology in enumerate(self.topologies):
-                positive = torch.from_numpy(topology.intra == Link.EXCITATORY)
-                self.intra[number].copy_(torch.where(positive, self.intra[number].clamp(min=0), self.intra[number]))
+                for weights, types in self._links(number, topology):
+                    weights.copy_(torch.where(types == Link.EXCITATORY, weights.clamp(min=0), weights))
+
+    def _links(self, number: int, topology: Topology) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Recurrent weights of a layer beside their types, which spread over the motifs: intra, then lateral."""
+        lateral = torch.from_numpy(np.tile(topology.lateral, self.config.layers[number].neurons // topology.size))
+        return [(self.intra[number], torch.from_numpy(topology.intra)), (self.lateral[number], lateral)]
 
     def _masks(self, neurons: int, topology: Topology) -> tuple[torch.Tensor, torch.Tensor]:
         intra = torch.from_numpy((topology.intra != Link.NONE).astype(np.float32)).expand(neurons // topology.size, -1, -1)
@@ -257,6 +293,7 @@ class SCMLModel(nn.Module):
             refractory=np.full(n, c.refractory, np.int64),
             drive_shift=zeros, current_shift=zeros, bias=zeros, initial=zeros,
             subtract=np.full(n, c.reset == "subtract"), firing=np.ones(n, bool), deltas=np.array(topology.deltas, np.int64),
+            links=topology.intra != Link.NONE,
             membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits,
             surrogate=SURROGATES[c.surrogate](c.surrogate_scale), through_reset=c.through_reset,
             lag=min(number, 1), delays=layer.delays, name=f"layer {number}",
@@ -268,5 +305,6 @@ class SCMLModel(nn.Module):
         return LayerConstants(
             current_decay=zeros, membrane_decay=np.full(n, decay_factor(c.tau_readout, c.decay_bits), np.int64), refractory=zeros,
             drive_shift=zeros, current_shift=zeros, bias=zeros, initial=zeros, subtract=np.zeros(n, bool), firing=np.zeros(n, bool),
-            deltas=np.zeros(0, np.int64), membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits, lag=1, name="the readout",
+            deltas=np.zeros(0, np.int64), links=np.zeros((0, 0), bool), membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits,
+            lag=1, name="the readout",
         )  # fmt: skip

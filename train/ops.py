@@ -13,7 +13,7 @@ from ..edge.errors import NetworkError
 from .kernels import layer_forward
 from .kernels_backward import layer_backward
 
-__all__ = ["LayerResult", "layer_op"]
+__all__ = ["LayerResult", "check_reach", "layer_op"]
 
 PARTS = 8  # partial sums of weight gradients: fixed, so that results do not depend on the number of threads
 EXACT = 1 << 24  # integers up to it are exact in float32
@@ -55,6 +55,7 @@ def layer_op(
         If a sum of S1 could leave the integers that float32 holds exactly, or a value is no integer.
     """
     t, b, n = source.shape[0], source.shape[1], neuron.shape[1]
+    _check_shapes(source, dense, intra, lateral, weight, neuron, fixed, wiring)
     result = _empty_result(source, neuron, bits, emit, decays)
     links = [x.detach().contiguous() for x in (source, dense, intra, lateral, weight)]
     whole = neuron.detach().to(torch.int64)
@@ -62,7 +63,7 @@ def layer_op(
         raise NetworkError(f"weights, thresholds, biases and decays of {name} must be integers: round them before the kernel (train/quantize.py)")
     x, *matrices, synapses = (tensor.numpy() for tensor in links)
     delays, deltas, *axons = (tensor.numpy() for tensor in wiring)
-    layer_forward(x, lag, delays, *matrices, deltas, *axons, synapses, whole.numpy(), fixed.numpy(), tuple(bits), *(part.numpy() for part in result))
+    layer_forward(x, lag, delays, *matrices, deltas, *axons, synapses, whole.numpy(), fixed.numpy(), tuple(bits), PARTS, *(part.numpy() for part in result))
     if t and b and n:
         _check_exact(int(result[5][:, 2].max()), int(result[5][:, 2].min()), links[1:], wiring, x.shape[2], n, name)
     return result
@@ -84,7 +85,8 @@ def _backward_op(
     sources = source.shape[2]
     by_dense = by_source and len(dense) > 0
     g_drive = torch.empty((t, b, n) if by_dense else (0, 0, 0))
-    g_source = torch.zeros(source.shape if by_source else (0, 0, 0))
+    replaced = by_dense and len(wiring[0]) == 1 and not len(wiring[3])  # the product is all there is: nothing to add to
+    g_source = (torch.empty if replaced else torch.zeros)(source.shape if by_source else (0, 0, 0))
     sums = [torch.zeros(PARTS, *x.shape) for x in (dense, intra, lateral, weight, neuron)]
     links = [x.detach().contiguous().numpy() for x in (source, dense, intra, lateral, weight)]
     delays, deltas, *axons = (x.numpy() for x in wiring)
@@ -98,7 +100,13 @@ def _backward_op(
             late = lag + delay
             if late < t:
                 block = dense.detach()[d * sources : (d + 1) * sources]
-                g_source[: t - late].view(-1, sources).addmm_(g_drive[late:].view(-1, n), block.T)
+                place = g_source[: t - late].view(-1, sources)
+                if replaced:
+                    torch.mm(g_drive[late:].view(-1, n), block.T, out=place)
+                else:
+                    place.addmm_(g_drive[late:].view(-1, n), block.T)
+            if replaced:
+                g_source[max(0, t - late) :] = 0
     g_dense, g_intra, g_lateral, g_weight, g_neuron = (x.sum(0) for x in sums)
     g_neuron[3:] /= 1 << bits[2]
     return g_source, g_dense, g_intra, g_lateral, g_weight, g_neuron
@@ -114,6 +122,7 @@ def _(g_spikes, g_after, source, dense, intra, lateral, weight, neuron, fixed, w
 def _setup(ctx, inputs, output):  # type: ignore[no-untyped-def]
     source, dense, intra, lateral, weight, neuron, fixed, wiring, lag, bits, surrogate, scale, through_reset, _, _, _ = inputs
     _, _, membrane, current, status, _ = output
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(source, dense, intra, lateral, weight, neuron, fixed, membrane, current, status, *wiring)
     ctx.options = (lag, bits, surrogate, scale, through_reset)
 
@@ -121,6 +130,8 @@ def _setup(ctx, inputs, output):  # type: ignore[no-untyped-def]
 def _gradient(ctx, g_spikes, g_after, *_):  # type: ignore[no-untyped-def]
     source, dense, intra, lateral, weight, neuron, fixed, membrane, current, status, *wiring = ctx.saved_tensors
     by_source = ctx.needs_input_grad[0]
+    absent = source.new_empty(0, 0, 0)
+    g_spikes, g_after = absent if g_spikes is None else g_spikes, absent if g_after is None else g_after
     found = _backward_op(g_spikes, g_after, source, dense, intra, lateral, weight, neuron, fixed, wiring, membrane, current, status, *ctx.options, by_source)
     return (found[0] if by_source else None, *found[1:], None, [None] * len(wiring), None, None, None, None, None, None, None, None)
 
@@ -139,6 +150,26 @@ def _empty_result(source: torch.Tensor, neuron: torch.Tensor, bits: list[int], e
     return source.new_empty(t, b, n), after, source.new_empty((t, b, n), dtype=state), current, status, counts
 
 
+def _check_shapes(
+    source: torch.Tensor, dense: torch.Tensor, intra: torch.Tensor, lateral: torch.Tensor, weight: torch.Tensor, neuron: torch.Tensor, fixed: torch.Tensor,
+    wiring: Wiring,
+) -> None:  # fmt: skip
+    """Compiled kernels check no index: shapes that do not belong together are refused here."""
+    n, (delays, deltas, axon_first, axon_delay, axon_compartment, start, target) = neuron.shape[1], wiring
+    rules = {
+        "dense must have one row a source and delay": dense.shape[1] == n and len(dense) in (0, len(delays) * source.shape[2]),
+        "intra must hold whole motifs": len(intra) == 0 or (intra.shape[1] == intra.shape[2] and len(intra) * intra.shape[1] == n),
+        "lateral must have one row a distance": tuple(lateral.shape) == (len(deltas), n),
+        "fixed must have six rows": tuple(fixed.shape) == (6, n),
+        "axons must have one delay, compartment and list each": len(axon_delay) == len(axon_compartment) == len(start) - 1,
+        "axons must be listed for every source": len(axon_delay) == 0 or len(axon_first) == source.shape[2] + n + 1,
+        "synapses must have one weight each": len(weight) == len(target),
+    }
+    broken = [rule for rule, holds in rules.items() if not holds]
+    if broken:
+        raise ValueError("; ".join(broken))
+
+
 def _check_exact(largest: int, least: int, links: list[torch.Tensor], wiring: Wiring, n_sources: int, n: int, name: str) -> None:
     """Refuse a layer of which float32 might not hold a sum of S1: the sum of all magnitudes bounds it, whatever its order."""
     if least < 0:
@@ -148,7 +179,9 @@ def _check_exact(largest: int, least: int, links: list[torch.Tensor], wiring: Wi
     if len(dense):
         reach += dense.abs().sum(0).numpy() * largest
     if len(intra):
-        reach += intra.abs().sum(1).flatten().numpy() + float(lateral.abs().sum(0).max() if len(lateral) else 0)
+        reach += intra.abs().sum(1).flatten().numpy()
+    if len(lateral):
+        reach += lateral.abs().max(1).values.sum().item()
     axon_first, _, axon_compartment, synapse_start, target = (x.numpy() for x in wiring[2:])
     bound = float(reach.max())
     if len(target):
@@ -156,6 +189,18 @@ def _check_exact(largest: int, least: int, links: list[torch.Tensor], wiring: Wi
         place = np.repeat(axon_compartment, np.diff(synapse_start)) * n + target
         sums = np.bincount(place, np.abs(weight.numpy()) * np.where(np.arange(len(target)) < outer, largest, 1), int(place.max()) + 1)
         bound += float(sums.max())
+    _refuse(bound, name)
+
+
+def check_reach(dense: torch.Tensor, name: str) -> None:
+    """Refuse weights of spikes whose float32 product might not be exact in any order of summation."""
+    whole = dense.detach()
+    if not torch.equal(whole, whole.round()):
+        raise NetworkError(f"weights of {name} must be integers: round them before the product (train/quantize.py)")
+    _refuse(float(whole.abs().sum(0).max()), name)
+
+
+def _refuse(bound: float, name: str) -> None:
     if bound > EXACT:
         raise NetworkError(
             f"sums of S1 must stay within 2**24, which float32 holds exactly; {name} can reach {bound:.0f}: "

@@ -117,6 +117,7 @@ def test_the_path_of_other_devices_is_the_same_layer(changes: dict) -> None:
     constants, arguments = _layer_arguments()
     constants = dataclasses.replace(constants, **changes)
     source, dense, intra, lateral, threshold, membrane_decay, current_decay = arguments
+    intra = intra * torch.from_numpy(constants.links)  # absent links are no parameters
     found = scml_layer(source, dense, intra, lateral, threshold, constants, membrane_decay=membrane_decay, current_decay=current_decay)
     bias = torch.zeros(12)
     neuron = torch.stack([threshold, threshold, bias, membrane_decay, current_decay])
@@ -128,15 +129,18 @@ def test_the_path_of_other_devices_is_the_same_layer(changes: dict) -> None:
         losses.append((spikes * mix).sum() + (after * 1e-3 * mix if after.numel() else after).sum())
     assert torch.equal(found[0], expected[0])
     assert torch.equal(found[1].flatten(), expected[1].flatten())
-    for a, b in zip(*(torch.autograd.grad(loss, arguments) for loss in losses), strict=True):
+    for a, b in zip(*(torch.autograd.grad(loss, arguments, retain_graph=True) for loss in losses), strict=True):
         torch.testing.assert_close(b, a, rtol=0, atol=TOLERANCE * max(1e-3, float(a.abs().max())))
 
 
 def test_the_operator_keeps_the_rules_of_torch_library() -> None:
     constants, (source, dense, intra, lateral, threshold, membrane_decay, current_decay) = _layer_arguments()
     neuron = torch.stack([threshold, threshold, torch.zeros(12), membrane_decay, current_decay]).detach().requires_grad_()
-    given = (source, dense, intra, lateral, torch.zeros(0), neuron, constants.fixed, constants.wiring, 0, [16, 16, 12], 2, 3.0, True, False, True, "layer")
+    wiring = [constants.wiring[0], torch.tensor([-4, 4]), *constants.wiring[2:]]
+    given = (source, dense, intra, lateral, torch.zeros(0), neuron, constants.fixed, wiring, 0, [16, 16, 12], 2, 3.0, True, False, True, "layer")
     assert set(torch.library.opcheck(ops.layer_op, given).values()) == {"SUCCESS"}
+    with pytest.raises(ValueError, match="one row a distance"):
+        ops.layer_op(*given[:3], lateral[:1], *given[4:])
 
 
 def test_a_sum_that_float32_cannot_hold_is_refused_by_the_name_of_its_layer() -> None:
