@@ -22,15 +22,16 @@ HEAVY = {
     "tensorboard": ["train"],
     "espeakng_loader": ["train"],
     "gymnasium": ["train/ec"],
+    "h5py": ["train/events"],
     "amaranth": ["hdl", "sim"],  # sim reads the ports of the components it drives
     "amaranth_boards": ["hdl"],
     "cocotb": ["sim"],
     "cocotb_tools": ["sim"],
-    "matplotlib": ["edge/report"],
+    "matplotlib": ["edge/report", "train/hrmas"],  # the report; plots of a search
     "jinja2": ["edge/report"],
 }
 # what neither `ormia --help` nor the modules of its commands load
-SLOW = ["torch", "numba", "amaranth", "cocotb", "matplotlib", "scipy", "jinja2", "tensorboard", "gymnasium"]
+SLOW = ["torch", "numba", "amaranth", "cocotb", "matplotlib", "scipy", "jinja2", "tensorboard", "gymnasium", "h5py"]
 
 
 def imports(source: str, package: str) -> Iterator[tuple[int, str]]:
