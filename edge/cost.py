@@ -15,7 +15,7 @@ import numpy as np
 from .network import Network, Readout, Reset
 from .validation import gather_bounds
 
-__all__ = ["Footprint", "Memory", "block_rams", "core_memories", "footprint"]
+__all__ = ["Footprint", "Memory", "block_rams", "core_memories", "footprint", "index_bits"]
 
 BLOCK_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))  # of an iCE40 block RAM: Lattice FPGA-TN-02002, table of EBR configurations
 PART_BITS = 40  # what one more row of the axon table costs, as in hdl/pack.py
@@ -106,7 +106,7 @@ def core_memories(net: Network, *, shared: bool = False) -> list[Memory]:
         Weights alone and target offsets in a pool that axons share, in place of (target, weight) words.
     """
     formats, neurons = net.formats, net.n_neurons
-    neuron_bits = _index_bits(neurons)
+    neuron_bits = index_bits(neurons)
     synapses = _shared_synapses(net, neuron_bits) if shared else _plain_synapses(net, neuron_bits)
     lo, hi = gather_bounds(net)
     gathered = max(int(hi.max()).bit_length(), (~int(lo.min())).bit_length()) + 1
@@ -118,12 +118,12 @@ def core_memories(net: Network, *, shared: bool = False) -> list[Memory]:
         parameters.append(net.reset_by[subtracts])
     sources = _live_sources(net)
     events = _power_of_two(max(2, (net.max_delay + 1) * max(1, sources) if net.max_delay else sources - net.n_inputs))
-    first_rows = [Memory("first events", _power_of_two(net.max_delay + 1), _index_bits(events))] if net.max_delay else []
+    first_rows = [Memory("first events", _power_of_two(net.max_delay + 1), index_bits(events))] if net.max_delay else []
     longest_hold = int((net.kind_refractory * net.kind_firing)[np.unique(net.neuron_kind)].max(initial=0))
     payload = formats.payload_bits if formats.payload_bits > 1 else 0
     return [
         *synapses,
-        Memory("event queue", events, _index_bits(sources) + payload),
+        Memory("event queue", events, index_bits(sources) + payload),
         *first_rows,
         Memory("accumulators", planes, gathered),
         Memory("currents", planes, formats.current_bits if np.any(net.kind_current_decay[np.unique(net.neuron_kind)]) else 0),
@@ -163,7 +163,7 @@ def _shared_synapses(net: Network, neuron_bits: int) -> list[Memory]:
     rows += len(pieces) - int(np.count_nonzero(np.diff(net.synapse_start)))
     longest = max([longest_run, *pool.values()], default=0)
     columns = [net.axon_shift, net.axon_compartment]
-    entry = _index_bits(longest + 1) + _index_bits(slots) + _index_bits(weights) + neuron_bits + 1 + sum(map(_column_bits, columns))
+    entry = index_bits(longest + 1) + index_bits(slots) + index_bits(weights) + neuron_bits + 1 + sum(map(_column_bits, columns))
     return [Memory("axon table", rows, entry), Memory("targets", slots, neuron_bits), Memory("weights", weights, width)]
 
 
@@ -177,7 +177,7 @@ def _axon_rows(net: Network) -> tuple[int, bool]:
     planes = max(1, len(np.unique(net.axon_delay)))
     sources = _live_sources(net)
     several = net.n_axons - np.unique(places, axis=1).shape[1]
-    return (planes - 1 << _index_bits(sources)) + sources + several, several > 0
+    return (planes - 1 << index_bits(sources)) + sources + several, several > 0
 
 
 def _live_sources(net: Network) -> int:
@@ -193,7 +193,8 @@ def _column_bits(values: np.ndarray) -> int:
     return hi.bit_length() if lo >= 0 else max(hi.bit_length(), (~lo).bit_length()) + 1
 
 
-def _index_bits(count: int) -> int:
+def index_bits(count: int) -> int:
+    """Width of an index of one of ``count`` things, at least 1; 0 for none."""
     return max(1, (count - 1).bit_length()) if count else 1
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from ..edge.errors import DataError, Error
-from .config import Config, to_dict
+from .config import Config, from_dict, to_dict
 from .model import SCMLModel
 
 __all__ = [
@@ -31,8 +31,12 @@ __all__ = [
     "TrainingStopped",
     "accuracy",
     "calibrate",
+    "check_classes",
+    "class_weights",
+    "draw_epoch",
     "fit",
     "load_model",
+    "parameter_group",
     "predict",
     "teacher_of",
     "to_input",
@@ -48,6 +52,7 @@ class Epoch(NamedTuple):
     Attributes
     ----------
     payloads : int16 [n_clips, n_timesteps, n_inputs]
+        Or what has a length and gives that when it is sliced.
     labels : int64 [n_clips]
     opinions : float32 [n_clips, n_classes], optional
         A teacher's log-probabilities.
@@ -124,9 +129,9 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
     model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)
     valid_payloads, valid_labels = source.fixed("valid")
     first_payloads, first_labels, _ = source.train_epoch(_generator(config, 0))
-    _check_classes(source, first_labels)
+    check_classes(source, first_labels)
     steps = math.ceil(len(first_labels) / config.batch)
-    balance = _class_weights(config, source, first_labels)
+    balance = class_weights(config, source, first_labels)
     calibrate(model, first_payloads[: 2 * config.batch], target=config.rate_target)
     gain = nn.Parameter(torch.tensor(1.0))  # scale of the scores before the softmax; the decision does not depend on it
     optimizer = torch.optim.AdamW(_parameter_groups(config, model, gain), weight_decay=config.weight_decay)
@@ -136,11 +141,11 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
     done = _resume(output, config, source, state, gain)
     # audio becomes events on a second core while the network trains on the epoch before
     with _Log(output, config, fresh=done == 0) as log, ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_draw_epoch, config, source, done)
+        coming = ahead.submit(draw_epoch, config, source, done)
         for epoch in range(done, config.epochs):
             seed, (payloads, labels, opinions) = coming.result()
             if epoch + 1 < config.epochs:
-                coming = ahead.submit(_draw_epoch, config, source, epoch + 1)
+                coming = ahead.submit(draw_epoch, config, source, epoch + 1)
             torch.manual_seed(seed)
             loss_sum, correct, rates = 0.0, 0, []
             for start in range(0, len(labels), config.batch):
@@ -278,16 +283,16 @@ def _generator(config: Config, epoch: int) -> np.random.Generator:
 
 def _parameter_groups(config: Config, model: SCMLModel, gain: torch.Tensor) -> list[dict[str, Any]]:
     """One group a weight matrix, its rate in units of its spread: Adam's steps have one size, the matrices have spreads a factor of ten apart."""
-    groups = []
-    for name, parameter in [*model.named_parameters(), ("gain", gain)]:
-        spread = float(parameter.detach().std()) if parameter.ndim > 1 else 0.3
-        groups.append(
-            {"params": [parameter], "lr": config.learning_rate * spread, "weight_decay": config.weight_decay if parameter.ndim > 1 else 0.0, "name": name}
-        )
-    return groups
+    return [parameter_group(config, name, parameter) for name, parameter in [*model.named_parameters(), ("gain", gain)]]
 
 
-def _draw_epoch(config: Config, source: EventSource, epoch: int) -> tuple[int, Epoch]:
+def parameter_group(config: Config, name: str, parameter: torch.Tensor) -> dict[str, Any]:
+    """Settings of the optimizer for one parameter."""
+    spread = float(parameter.detach().std()) if parameter.numel() > 1 and parameter.ndim > 1 else 0.3
+    return {"params": [parameter], "lr": config.learning_rate * spread, "weight_decay": config.weight_decay if parameter.ndim > 1 else 0.0, "name": name}
+
+
+def draw_epoch(config: Config, source: EventSource, epoch: int) -> tuple[int, Epoch]:
     """Everything random of an epoch, from its own generator: a seed for torch, and the clips."""
     rng = _generator(config, epoch)
     seed = int(rng.integers(1 << 62))
@@ -302,7 +307,7 @@ def _one_cycle(step: int, total: int, warmup: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
 
 
-def _class_weights(config: Config, source: EventSource, labels: np.ndarray) -> torch.Tensor:
+def class_weights(config: Config, source: EventSource, labels: np.ndarray) -> torch.Tensor:
     """Weights inverse to the square root of class counts, mean 1."""
     counts = np.bincount(labels, minlength=len(source.classes)).astype(np.float64)
     weights = 1 / np.sqrt(counts)
@@ -311,7 +316,8 @@ def _class_weights(config: Config, source: EventSource, labels: np.ndarray) -> t
     return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
 
-def _check_classes(source: EventSource, labels: np.ndarray) -> None:
+def check_classes(source: EventSource, labels: np.ndarray) -> None:
+    """Refuse training clips that lack a class."""
     missing = sorted(set(range(len(source.classes))) - set(labels.tolist()))
     if missing:
         raise DataError(f"every class must have training clips; {source.classes[missing[0]]!r} has none: add recordings or leave the class out")
@@ -344,6 +350,8 @@ def _read_checkpoint(path: Path, config: Config, source: EventSource, *, any_tea
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True)
         theirs, ours = json.loads(saved["config"]), json.loads(_fingerprint(config, source))
+        known = {key: value for key, value in theirs.items() if key not in ("corpus", "teacher")}
+        theirs |= json.loads(json.dumps(to_dict(from_dict(Config, known, path.name))))  # keys it did not know have their defaults
     except Exception as error:
         raise DataError(f"{path} must be a readable checkpoint of this program: remove it to start anew ({type(error).__name__})") from None
     if any_teacher:
