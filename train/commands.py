@@ -15,6 +15,9 @@ __all__ = ["baseline", "data", "export", "train"]
 
 
 def data(
+    about: Annotated[
+        list[str] | None, typer.Argument(metavar="info [NAME]", help="Instead: what corpora of others can be read, or where to get one and how it must lie.")
+    ] = None,
     keywords: Annotated[
         str, typer.Option(help="Words or phrases to find, separated by commas.  [default: the ten command words, or the words of --data]")
     ] = "",
@@ -28,6 +31,8 @@ def data(
     speaker_pattern: Annotated[str | None, typer.Option(help="Regular expression whose group is the speaker in a file's name.")] = None,
     unknown_ratio: Annotated[float, typer.Option(help="Unknown clips to keep for each clip of an average keyword.")] = 2.0,
     clips: Annotated[tuple[int, int, int], typer.Option(help="Synthesized clips per class: train, valid, test.")] = (600, 50, 60),
+    every_word: Annotated[bool, typer.Option("--every-word", help="All words of --data are keywords.")] = False,
+    silence: Annotated[bool, typer.Option(help="A class of clips without speech, cut from noise where --data holds none.")] = True,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out files that cannot be used.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -40,11 +45,15 @@ def data(
 
     from ..edge.console import stderr, write_json, write_line
     from ..edge.errors import UsageError
-    from .corpora import SPLITS, RecordingSettings, SynthesisSettings, open_corpus, parse_keywords
+    from .corpora import SPLITS, RecordingSettings, SynthesisSettings, open_corpus, parse_keywords, words_in
 
-    chosen = parse_keywords(keywords) if keywords else None
-    if data is None and (given := [name for name, value in (("--manifest", manifest), ("--noise", noise), ("--speaker-pattern", speaker_pattern)) if value]):
+    if about:
+        return _tell_about(about, as_json)
+    needs_data = {"--manifest": manifest, "--noise": noise, "--speaker-pattern": speaker_pattern, "--every-word": every_word, "--no-silence": not silence}
+    if data is None and (given := [name for name, value in needs_data.items() if value]):
         raise UsageError(f"{given[0]} must come with --data: speech without recordings is synthesized")
+    if keywords and every_word:
+        raise UsageError("--every-word and --keywords must not be given together: leave one out")
     synthesis = SynthesisSettings(*clips, seconds=clip_seconds, seed=seed)
     recordings = RecordingSettings(
         manifest=manifest,
@@ -52,9 +61,11 @@ def data(
         clip_seconds=1.0 if clip_seconds is None else clip_seconds,
         speaker_pattern=speaker_pattern,
         unknown_ratio=unknown_ratio,
+        silence=silence,
         skip_bad=skip_bad,
         seed=seed,
     )
+    chosen = parse_keywords(keywords) if keywords else words_in(data, recordings) if data is not None and every_word else None
     with Progress(console=stderr, transient=True) as bar:
         task = bar.add_task("preparing", total=None)
         corpus, folder = open_corpus(
@@ -95,9 +106,35 @@ def data(
     return result
 
 
+def _tell_about(about: list[str], as_json: bool) -> dict[str, object]:
+    """``ormia data info``: the corpora of others, or all of one."""
+    from dataclasses import asdict
+
+    from ..edge.console import write_json, write_line
+    from ..edge.errors import UsageError
+    from .events import CATALOG, corpus_entry
+
+    if about[0] != "info" or len(about) > 2:
+        raise UsageError(f"data takes options, or info and the name of a corpus, not {' '.join(about)!r}: see `ormia data info`")
+    result: dict[str, object]
+    if len(about) == 1:
+        result = {name: asdict(entry) for name, entry in CATALOG.items()}
+        lines = [f"{name:<12} {entry.title}" for name, entry in CATALOG.items()]
+    else:
+        entry = corpus_entry(about[1])
+        result = asdict(entry)
+        layout = (f"           {row}" for row in entry.layout)
+        lines = [entry.title, f"from     {entry.where}", f"licence  {entry.licence}", "layout   DIR holds", *layout, f"use      {entry.use}"]
+    if as_json:
+        write_json(result)
+    else:
+        write_line("\n".join(lines))
+    return result
+
+
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships with the package, or a .toml file.")] = "demo",
-    data: Annotated[Path, typer.Option(help="Corpus folder, as `ormia data` made it.")] = Path("runs/demo/corpus"),
+    data: Annotated[Path, typer.Option(help="Corpus folder, as `ormia data` made it, or the files of an event corpus.")] = Path("runs/demo/corpus"),
     output: Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")] = Path("runs/train"),
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a key of the recipe: --set epochs=10 --set model.weight_bits=3.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs, with seeds counted up from the recipe's; mean and spread are printed.")] = 1,
@@ -114,12 +151,11 @@ def train(
 
     from ..edge.console import stderr, write_json, write_line
     from .config import load_recipe, with_settings
-    from .corpora import Corpus
-    from .program import train_network
+    from .program import load_corpus, train_network
     from .teacher import Teacher
 
     config = with_settings(load_recipe(recipe), settings or [])
-    corpus = Corpus.load(data)
+    corpus = load_corpus(config, data)
     judge = None if teacher is None else Teacher.load(teacher)
     runs = []
     with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn(), console=stderr) as bar:
@@ -199,10 +235,9 @@ def export(
 ) -> dict[str, object]:
     """Export the last checkpoint of a training run to RUN/net.ormia and score the file."""
     from ..edge.console import write_json, write_line
-    from .corpora import Corpus
     from .program import export_checkpoint
 
-    metrics = export_checkpoint(run, Corpus.load(data), name)
+    metrics = export_checkpoint(run, data, name)
     if as_json:
         write_json(metrics)
     else:

@@ -23,9 +23,9 @@ class FrontEndConfig:
     Attributes
     ----------
     kind : str
-        Preset of ``edge/frontend``.
+        Preset of ``edge/frontend``, or ``events`` for a corpus that is events already.
     options : dict
-        Keyword arguments of the preset.
+        Keyword arguments of the preset; of events, ``corpus`` (a name of ``events/catalog.py``) and settings of its loader.
     """
 
     kind: str = "fft"

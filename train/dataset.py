@@ -6,7 +6,7 @@ There is no second feature path; knows neither models nor losses.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class CorpusSource:
         self.teacher_digest = "" if teacher is None else teacher.digest()
         self.classes, self.digest = corpus.classes, corpus.digest
         self.n_inputs = front_end.n_inputs
-        self.payload_max = (1 << front_end.payload_bits) - 1
+        self.payload_bits, self.payload_max = front_end.payload_bits, (1 << front_end.payload_bits) - 1
         self.scored_timesteps = corpus.n_samples // front_end.hop_samples
         self._noise = NoiseBank.from_recordings(corpus.noise["train"])
         hop = front_end.hop_samples
@@ -89,6 +89,10 @@ class CorpusSource:
         """Events of a split."""
         audio, labels = self.fixed_audio(split)
         return self.front_end.payloads(audio), labels
+
+    def metadata(self) -> dict[str, Any]:
+        """What a network file says of its inputs."""
+        return {"front_end": self.front_end.to_dict()}
 
 
 def mask_events(payloads: np.ndarray, rng: np.random.Generator, n_channels: int, time_mask: int, channel_mask: int) -> None:

@@ -20,14 +20,19 @@ from ..edge.files import write_whole
 from ..edge.netfile import network_digest, read_network, write_network
 from ..edge.network import Network
 from ..edge.runtime import Runtime
-from .config import Config, FrontEndConfig, from_dict, to_dict
+from .config import AugmentConfig, Config, FrontEndConfig, from_dict, to_dict
 from .corpora.corpus import Corpus
 from .dataset import CorpusSource, Judge
+from .events import EventCorpus, load_event_corpus
+from .events.source import EventCorpusSource
 from .export import to_network
 from .loop import Progress, fit, load_model, predict, teacher_of
 from .model import SCMLModel
 
-__all__ = ["calibrate_detector", "export_checkpoint", "export_model", "make_front_end", "train_network"]
+__all__ = ["calibrate_detector", "export_checkpoint", "export_model", "load_corpus", "make_front_end", "make_source", "train_network"]
+
+EVENTS = "events"  # kind of front end that stands for none
+BATCH = 256  # clips scored at once
 
 
 def make_front_end(config: FrontEndConfig) -> frontend.FrontEnd:
@@ -41,9 +46,34 @@ def make_front_end(config: FrontEndConfig) -> frontend.FrontEnd:
         raise UsageError(f"front_end.options must be options of the {config.kind} front end: {error}") from None
 
 
+def load_corpus(config: Config, folder: Path) -> Corpus | EventCorpus:
+    """What a recipe trains on: a corpus that ``ormia data`` made, or the event corpus its front end names.
+
+    Raises
+    ------
+    DataError, UsageError
+    """
+    return load_event_corpus(config.front_end.options, folder) if config.front_end.kind == EVENTS else Corpus.load(folder)
+
+
+def make_source(config: Config, corpus: Corpus | EventCorpus, teacher: Judge | None = None) -> CorpusSource | EventCorpusSource:
+    """The events of a corpus.
+
+    Raises
+    ------
+    UsageError
+        If the recipe wants of an event corpus what only audio has.
+    """
+    if isinstance(corpus, Corpus):
+        return CorpusSource(corpus, make_front_end(config.front_end), config.augment, teacher)
+    if teacher is not None or config.augment != AugmentConfig():
+        raise UsageError(f"{'a teacher' if teacher is not None else '[augment]'} must go with a corpus of audio: {corpus.name} is events; leave it out")
+    return EventCorpusSource(corpus)
+
+
 def train_network(
     config: Config,
-    corpus: Corpus,
+    corpus: Corpus | EventCorpus,
     output: Path,
     *,
     name: str = "keywords",
@@ -57,7 +87,7 @@ def train_network(
     Parameters
     ----------
     config : Config
-    corpus : Corpus
+    corpus : Corpus or EventCorpus
     output : Path
         Folder of the run.
     name : str
@@ -79,29 +109,30 @@ def train_network(
     """
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
-    source = CorpusSource(corpus, make_front_end(config.front_end), config.augment, teacher)
+    source = make_source(config, corpus, teacher)
     model = fit(config, source, output, report=report)
     return export_model(model, source, config, output, name, splits)
 
 
 def export_model(
-    model: SCMLModel, source: CorpusSource, config: Config, output: Path, name: str, splits: tuple[str, ...] = ("valid", "test")
+    model: SCMLModel, source: CorpusSource | EventCorpusSource, config: Config, output: Path, name: str, splits: tuple[str, ...] = ("valid", "test")
 ) -> dict[str, Any]:
     """Write ``net.ormia`` and ``metrics.json`` for a trained model; see ``train_network``."""
     metadata = {
-        "front_end": json.loads(json.dumps(source.front_end.to_dict())),
-        "provenance": {"config": json.loads(json.dumps(to_dict(config))), "corpus": source.corpus.digest, "teacher": source.teacher_digest or None},
+        **json.loads(json.dumps(source.metadata())),
+        "provenance": {"config": json.loads(json.dumps(to_dict(config))), "corpus": source.digest, "teacher": source.teacher_digest or None},
     }
-    net = to_network(model, source.classes, payload_bits=source.front_end.payload_bits, name=name, metadata=metadata)
-    net = dataclasses.replace(net, metadata={**metadata, "detector": calibrate_detector(net, source).as_dict()})
+    net = to_network(model, source.classes, payload_bits=source.payload_bits, name=name, metadata=metadata)
+    if isinstance(source, CorpusSource):
+        net = dataclasses.replace(net, metadata={**metadata, "detector": calibrate_detector(net, source).as_dict()})
     path = output / "net.ormia"
     write_network(path, net)
     runtime = Runtime(read_network(path))  # what is scored is the file, not the object in memory
-    metrics: dict[str, Any] = {"network": network_digest(net), "corpus": source.corpus.digest, "seed": config.seed, "epochs": config.epochs, "accuracy": {}}
+    metrics: dict[str, Any] = {"network": network_digest(net), "corpus": source.digest, "seed": config.seed, "epochs": config.epochs, "accuracy": {}}
     same = True
     for split in splits:
         payloads, labels = source.fixed(split)
-        found = np.asarray(runtime.predict(payloads))
+        found = np.concatenate([runtime.predict(payloads[i : i + BATCH]) for i in range(0, len(payloads), BATCH)])
         metrics["accuracy"][split] = {"share": float((found == labels).mean()), "clips": len(labels)}
         same &= bool(np.array_equal(found, predict(model, payloads)))
     metrics["torch_exact_mode_agrees_on_every_clip"] = same
@@ -125,13 +156,13 @@ def calibrate_detector(net: Network, source: CorpusSource) -> DetectorConfig:
     return calibrated(net, config, emitted)
 
 
-def export_checkpoint(output: Path, corpus: Corpus, name: str) -> dict[str, Any]:
-    """Export the checkpoint of a run folder as it stands. Raises ``DataError`` where there is none."""
+def export_checkpoint(output: Path, data: Path, name: str) -> dict[str, Any]:
+    """Export the checkpoint of a run folder as it stands, scored on the corpus in ``data``. Raises ``DataError`` where there is none."""
     try:
         values = json.loads((output / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise DataError(f"{output} must be the folder of a training run, with config.json and checkpoint.pt: run `ormia train` first") from None
     config: Config = from_dict(Config, values, "config.json")
-    source = CorpusSource(corpus, make_front_end(config.front_end), config.augment)
+    source = make_source(config, load_corpus(config, data))
     source.teacher_digest = teacher_of(output, config, source)
     return export_model(load_model(config, source, output), source, config, output, name)

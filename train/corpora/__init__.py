@@ -2,7 +2,7 @@
 """Labelled audio: synthesized or recorded, with speaker-disjoint splits."""
 
 from .corpus import SILENCE, SPLITS, UNKNOWN, Corpus
-from .recordings import RecordingSettings, from_folder
+from .recordings import RecordingSettings, from_folder, words_in
 from .script import SynthesisSettings
 from .store import open_corpus
 from .synthesis import synthesize
@@ -20,4 +20,5 @@ __all__ = [
     "open_corpus",
     "parse_keywords",
     "synthesize",
+    "words_in",
 ]

@@ -22,7 +22,7 @@ from .mixing import noise_only
 from .noise import generate_noise
 from .words import COMMANDS
 
-__all__ = ["RecordingSettings", "from_folder", "noise_files", "recording_parameters"]
+__all__ = ["RecordingSettings", "from_folder", "noise_files", "recording_parameters", "words_in"]
 
 MAX_NOISE_SECONDS = 120.0
 """Of each noise recording no more is read: it may run for hours."""
@@ -87,6 +87,12 @@ def recording_parameters(keywords: Sequence[str], settings: RecordingSettings) -
         "noise_seconds": settings.noise_seconds,
         "seed": settings.seed,
     }
+
+
+def words_in(folder: str | Path, settings: RecordingSettings) -> tuple[str, ...]:
+    """All words of a folder, to be its keywords; ``DataError`` as ``from_folder``."""
+    rows = list_recordings(Path(folder), settings.manifest, settings.speaker_pattern)
+    return tuple(sorted({row.word for row in rows} - {SILENCE, UNKNOWN}))
 
 
 def from_folder(

@@ -16,7 +16,7 @@ from ormia.train.events import EventCorpus, load_event_corpus
 from ormia.train.events.aedat import read_aedat
 from ormia.train.events.n_mnist import read_events
 
-DATA = os.environ.get("ORMIA_DATA", "")
+REAL = Path(os.environ.get("ORMIA_TEST_RECORDINGS", Path(__file__).parents[4] / "shared" / "data")) / "nmnist"
 Event = tuple[int, int, int, int]  # x, y, polarity, time in microseconds
 
 
@@ -100,9 +100,9 @@ def test_n_mnist_that_is_cut_strange_or_missing_is_refused(tmp_path: Path):
     assert "must be the digits 0 to 9, not '10'" in refusal(tmp_path, "n-mnist")
 
 
-@pytest.mark.skipif(not (Path(DATA) / "nmnist").is_dir() or not DATA, reason="ORMIA_DATA names no folder with real files in nmnist/")
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real N-MNIST files in {REAL}; set ORMIA_TEST_RECORDINGS to a folder that holds nmnist/")
 def test_real_n_mnist_files_are_read():
-    corpus = load(Path(DATA) / "nmnist", "n-mnist")
+    corpus = load(REAL, "n-mnist")
     assert {split: len(corpus.indices(split)) for split in ("train", "valid", "test")} == {"train": 180, "valid": 20, "test": 40}
     lost = int(str(corpus.provenance["late_events"]))
     assert lost / int(str(corpus.provenance["events"])) < 0.1  # three saccades of about 100 ms end soon after the last timestep
