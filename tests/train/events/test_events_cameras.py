@@ -100,6 +100,22 @@ def test_n_mnist_that_is_cut_strange_or_missing_is_refused(tmp_path: Path):
     assert "must be the digits 0 to 9, not '10'" in refusal(tmp_path, "n-mnist")
 
 
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:tensorboard.*")
+def test_a_network_trains_on_n_mnist(tmp_path: Path):
+    pytest.importorskip("torch", reason="the train extra is not installed")
+    from ormia.train import commands
+
+    recipe = tmp_path / "n_mnist.toml"
+    recipe.write_text("""epochs = 1
+batch = 10
+front_end = { kind = "events", options = { corpus = "n-mnist", n_timesteps = 10, timestep_ms = 30 } }
+model = { accumulator_bits = 24, layers = [{ neurons = 8, motif = 4 }] }
+""")
+    result = commands.train(str(recipe), data=write_n_mnist(tmp_path / "n-mnist"), output=tmp_path / "run", as_json=True)
+    assert result["runs"][0]["torch_exact_mode_agrees_on_every_clip"] is True
+    assert result["test"]["mean"] == 0.1  # all digits of these files look alike
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no real N-MNIST files in {REAL}; set ORMIA_TEST_RECORDINGS to a folder that holds nmnist/")
 def test_real_n_mnist_files_are_read():
     corpus = load(REAL, "n-mnist")
