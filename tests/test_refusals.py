@@ -169,6 +169,7 @@ def test_many_members_are_named_by_five_and_a_count():
 
 INPUTS = [
     ([[]] * 65, "a clip must have at most max_timesteps = 64 timesteps, not 65"),
+    ([[(0, 1.5)]], "an event must be two integers, channel and payload, not (0, 1.5) (timestep 0)"),
     ([[(1, 1)]], "an event's channel must be in 0..0, not 1 (timestep 0)"),
     ([[(0, 16)]], "a payload must be in 0..15, not 16 (timestep 0, channel 0)"),
     ([[], [(0, 1), (0, 2)]], "a channel must have at most one event a timestep; channel 0 has two at timestep 1"),
