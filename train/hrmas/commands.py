@@ -13,7 +13,7 @@ __all__ = ["hrmas"]
 
 def hrmas(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships with the package (keywords, quick), or a .toml file.")],
-    data: Annotated[Path, typer.Option(help="Corpus folder, as `ormia data` made it.")],
+    data: Annotated[Path, typer.Option(help="Corpus folder, as `ormia data` made it, or the files of an event corpus.")],
     output: Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")] = Path("runs/hrmas"),
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a key of the recipe: --set order=2 --set training.seed=3.")] = None,
     minutes: Annotated[float, typer.Option(help="Stop after the epoch of the search that passes them; the same command goes on.")] = float("inf"),
@@ -27,9 +27,7 @@ def hrmas(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ...edge.console import stderr, write_json, write_line
-    from ..corpora import Corpus
-    from ..dataset import CorpusSource
-    from ..program import make_front_end
+    from ..program import load_corpus, make_source
     from ..recipe import with_settings
     from .config import load_recipe
     from .plots import write_plots
@@ -39,7 +37,7 @@ def hrmas(
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
     config = with_settings(load_recipe(recipe), settings or [])
-    source = CorpusSource(Corpus.load(data), make_front_end(config.training.front_end), config.training.augment)
+    source = make_source(config.training, load_corpus(config.training, data))
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
     with Progress(*columns, console=stderr, disable=stderr.quiet) as bar:
         task = bar.add_task("search", total=config.epochs, state="")

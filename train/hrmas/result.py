@@ -17,7 +17,6 @@ from ...edge.netfile import read_network
 from ...edge.network import Network
 from ...edge.provenance import provenance
 from ..config import Config
-from ..dataset import CorpusSource
 from ..loop import Progress, accuracy, fit, predict
 from ..model import SCMLModel
 from ..program import export_model
@@ -66,13 +65,14 @@ def memory_saved(net: Network) -> dict[str, int]:
     return {packing: sum(memory.size for memory in memories) for packing, memories in found.items()}
 
 
-def finish(search: Search, source: CorpusSource, folder: Path, *, name: str = "found", report: Callable[[Progress], None] = lambda _: None) -> dict[str, Any]:
+def finish(search: Search, source: Any, folder: Path, *, name: str = "found", report: Callable[[Progress], None] = lambda _: None) -> dict[str, Any]:
     """Train the found network from fresh weights, export it, score the file; write ``metrics.json``.
 
     Parameters
     ----------
     search : Search
-    source : CorpusSource
+    source : CorpusSource or EventCorpusSource
+        As ``program.make_source`` gives it.
     folder : Path
         Gets ``metrics.json`` and the training run ``network/`` with ``net.ormia``.
     name : str

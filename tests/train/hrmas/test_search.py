@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from ormia.edge.errors import DataError, UsageError  # noqa: E402
+from ormia.edge.netfile import read_network  # noqa: E402
 from ormia.train.config import Config  # noqa: E402
 from ormia.train.hrmas.config import RECIPES, PlasticityConfig, PriceConfig, SearchConfig, load_recipe  # noqa: E402
 from ormia.train.hrmas.discretize import SearchStopped  # noqa: E402
 from ormia.train.hrmas.plots import motif_by_epoch, write_plots  # noqa: E402
-from ormia.train.hrmas.result import found_config, kinds_loss  # noqa: E402
+from ormia.train.hrmas.result import finish, found_config, kinds_loss  # noqa: E402
 from ormia.train.hrmas.search import CHECKPOINT, Search, run_search  # noqa: E402
 from ormia.train.loop import Epoch, accuracy, calibrate  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
@@ -32,7 +34,10 @@ SMALL = SearchConfig(
 class Toy:
     """Two classes told apart by which half of the channels is busy."""
 
-    n_inputs, payload_max, classes, scored_timesteps, teacher_digest = 8, 1, ("low", "high"), 10, ""
+    n_inputs, payload_max, classes, scored_timesteps, teacher_digest, payload_bits = 8, 1, ("low", "high"), 10, "", 1
+
+    def metadata(self):
+        return {}
 
     def __init__(self, digest="toy", valid=24):
         self.digest, self.valid = digest, valid
@@ -89,6 +94,20 @@ def test_the_found_topology_is_a_recipe_that_trains_and_kinds_are_counted(tmp_pa
     assert 0 <= lost["changed"] <= 1
     plain = found_config(run_search(dataclasses.replace(SMALL, epochs=1), Toy(), tmp_path))
     assert plain.model.layers[0].tau_membrane == (4.0,)
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:tensorboard.*")
+def test_a_finished_search_leaves_a_network_file_and_what_it_saves(tmp_path):
+    search = run_search(SMALL, Toy(), tmp_path)
+    result = finish(search, Toy(), tmp_path, name="tiny")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == json.loads(json.dumps(result))
+    net = read_network(tmp_path / "network" / "net.ormia")
+    (layer,) = result["layers"]
+    assert (net.name, net.motifs[0].size, len(net.motifs[0].intra)) == ("tiny", layer["size"], "".join(layer["topology"][: layer["size"]]).count("+")
+            + "".join(layer["topology"][: layer["size"]]).count("-"))  # fmt: skip
+    assert result["network"]["torch_exact_mode_agrees_on_every_clip"]
+    assert set(result["network"]["accuracy"]) == {"valid", "test"}
+    assert result["memory_bits"]["shared"] > 0
 
 
 def batches(search):

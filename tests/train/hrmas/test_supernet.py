@@ -175,7 +175,8 @@ def test_the_price_of_certain_choices_is_what_the_network_takes():
     model = discrete_model(net, discrete_config(net, CONFIG, found_topologies(net)))
     network = to_network(model, ("a", "b", "c"), payload_bits=1)
     rate = torch.from_numpy(rng.random(24).astype(np.float32))
-    price = expected_price(net.candidates[0], rate, weight_bits=4, target_bits=6)
+    with torch.no_grad():
+        price = expected_price(net.candidates[0], rate, weight_bits=4, target_bits=6)
     fan_out = np.zeros(24)
     for axon in range(network.n_axons):
         source, targets = network.axon_source[axon] - 8, network.synapses(axon)[0]
