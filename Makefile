@@ -42,6 +42,7 @@ refresh:  # a strict editable install knows the files of the day it was made
 verify: install-test refresh  ## heavier than the suite: the demo's network on all backends, all vectors on emulated cores
 	$(BIN)/ormia verify runs/demo/net.ormia --data runs/demo/corpus --clips 50
 	$(BIN)/python -m pytest tests/test_vectors.py tests/test_backends.py -k "cortex or riscv" --networks 32
+	$(BIN)/python bench/agreement.py
 
 bench: install refresh  ## costs and speeds, written to bench/results; accuracy on recordings is bench/accuracy.py, which needs them
 	$(BIN)/python bench/runtime.py runs/demo/net.ormia
