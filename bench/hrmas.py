@@ -95,7 +95,9 @@ class Part:
 
     def __init__(self, options: argparse.Namespace, arm: str, seed: int, fold: int | None, corpus: Corpus) -> None:
         self.options, self.arm, self.seed, self.fold, self.corpus = options, arm, seed, fold, corpus
-        self.name = f"{arm}_seed{seed}" + ("" if fold is None else f"_fold{fold}") + ("" if options.equal == "neurons" else f"_equal-{options.equal}")
+        self.place = f"seed{seed}" + ("" if fold is None else f"_fold{fold}")
+        other = options.equal == "parameters" and arm in ("dense", "feedforward")
+        self.name = f"{arm}_{self.place}" + ("_equal-parameters" if other else "")
         self.path = options.parts / corpus.digest[:12] / f"{self.name}.json"
         self.folder = options.work / corpus.digest[:12] / self.name
         config = with_settings(load_recipe(options.recipe), [*(options.set or []), f"training.seed={seed}"])
@@ -111,7 +113,7 @@ class Part:
 
     def full(self) -> dict[str, Any]:
         """The part of arm full with this seed and fold, which the controls are made from."""
-        path = self.path.with_name(self.path.name.replace(self.arm, "full", 1).replace(f"_equal-{self.options.equal}", ""))
+        path = self.path.with_name(f"full_{self.place}.json")
         if not path.exists():
             raise SystemExit(f"{self.name} needs {path}: run arm full first")
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,17 @@ def test_a_checkpoint_of_another_corpus_is_refused(tmp_path: Path) -> None:
     fit(SMALL, Toy(), tmp_path, stop_after=1)
     with pytest.raises(DataError, match=r"these keys differ: corpus\."):
         fit(SMALL, Toy(digest="other"), tmp_path)
+
+
+def test_a_checkpoint_from_before_a_key_existed_is_taken_up_with_its_default(tmp_path: Path) -> None:
+    fit(SMALL, Toy(), tmp_path, stop_after=1)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    config = json.loads(saved["config"])
+    del config["model"]["layers"][0]["inhibitory"], config["ema"]
+    torch.save({**saved, "config": json.dumps(config)}, tmp_path / "checkpoint.pt")
+    seen: list[Progress] = []
+    fit(SMALL, Toy(), tmp_path, report=seen.append)
+    assert [p.epoch for p in seen] == [1, 2, 3]
 
 
 def test_a_damaged_checkpoint_is_refused_with_the_remedy(tmp_path: Path) -> None:

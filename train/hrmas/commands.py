@@ -48,6 +48,7 @@ def hrmas(
             bar.update(task, completed=entry["epoch"], state=state)
 
         search = run_search(config, source, output, minutes=minutes, report=show)
+        bar.update(task, completed=search.epoch)
         write_plots(search, output)
         if search.epoch < config.epochs:
             result: dict[str, Any] = {"epochs": search.epoch, "of": config.epochs, "finished": False}

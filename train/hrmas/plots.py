@@ -88,21 +88,36 @@ def _bytes(figure: Figure, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
 def _motifs(found: list[tuple[int, Topology]]) -> Figure:
-    """The motif as a graph at a few of the epochs, the last among them."""
+    """The motif as a graph, and the types of its links as a table, at a few of the epochs, the last among them."""
     shown = [found[k] for k in sorted({round(k) for k in np.linspace(0, len(found) - 1, min(MOST_MOTIFS, len(found)))})]
-    figure, places = _figure(2.6 * len(shown), 3.0, len(shown))
-    for axes, (iteration, topology) in zip(places, shown, strict=True):
-        draw_motif(axes, topology)
-        axes.set_title(f"iteration {iteration}, size {topology.size}", fontsize=8)
+    figure, places = _figure(2.6 * len(shown), 5.4, len(shown), 2)
+    for graph, table, (iteration, topology) in zip(places[: len(shown)], places[len(shown) :], shown, strict=True):
+        draw_motif(graph, topology)
+        graph.set_title(f"iteration {iteration}, size {topology.size}", fontsize=8)
+        draw_types(table, topology)
     return figure
+
+
+def draw_types(axes: Axes, topology: Topology) -> None:
+    """Type of every link of a motif: a row a neuron that sends, a column one that receives; to the right, links to the same neuron of neighboring motifs."""
+    from matplotlib.colors import ListedColormap
+
+    gap = np.full((topology.size, 1), -1, np.int8)
+    types = np.concatenate([topology.intra, gap, topology.lateral.T], 1) if topology.deltas else topology.intra
+    colors = ["white", "0.93", COLORS[Link.EXCITATORY], COLORS[Link.INHIBITORY], "0.4"]
+    axes.imshow(types, cmap=ListedColormap(colors), vmin=-1.5, vmax=3.5, interpolation="nearest")
+    axes.set_xticks([topology.size + 1 + d for d in range(len(topology.deltas))], [f"{delta:+}" for delta in topology.deltas], fontsize=6)
+    axes.set_yticks([])
+    axes.set_xlabel("to", fontsize=7)
+    axes.set_ylabel("from", fontsize=7)
 
 
 def draw_motif(axes: Axes, topology: Topology) -> None:

@@ -87,12 +87,12 @@ class Candidates(nn.Module):
 
     def shares(self) -> torch.Tensor:
         """Float32 [2, n_distances, neurons]: share of every entry of the band that is excitatory, and that is inhibitory."""
-        links = self.link_probabilities()[:, 1:].T
-        padded = torch.cat([links, links.new_zeros(2, 1)], 1)
+        links = self.link_probabilities()
+        padded = [torch.cat([links[:, kind], links.new_zeros(1)]) for kind in (Link.EXCITATORY, Link.INHIBITORY)]
         total = links.new_zeros(2, self.place.shape[1])
         for probability, place in zip(self.size_probabilities(), self.place, strict=True):
-            if self.chosen < 0 or probability > 0:
-                total = total + probability * padded.index_select(1, place)
+            if self.chosen < 0 or probability > 0:  # one row at a time: the gradient of a gather from a matrix is many times as slow
+                total = total + probability * torch.stack([row.index_select(0, place) for row in padded])
         return total.view(2, len(self.distances), self.neurons)
 
     def fix_size(self) -> int:
