@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from importlib.metadata import entry_points
@@ -66,3 +67,28 @@ def test_a_wrong_command_would_be_noticed(tmp_path):
 def test_every_link_to_a_file_leads_somewhere(document):
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")) if "://" not in link]
     assert [link for link in links if link and not (document.parent / link).exists()] == []
+
+
+def test_figures_of_the_readme_are_those_of_the_files():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    demo, mcu, gsc12, front_end = (
+        json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("demo", "mcu", "accuracy_gsc12", "accuracy_front_end")
+    )
+
+    def share(row: dict[str, float]) -> str:
+        return f"{100 * row['mean']:.1f} ± {100 * row['spread']:.1f} %"
+
+    m4, built = mcu["cores"]["cortex-m4"], demo["demo"]["fpga"]
+    figures = [
+        f"test {100 * demo['demo']['accuracy']['test']['share']:.1f} %",
+        f"3 seeds {share(demo['seeds']['test'])}",
+        f"{demo['demo']['verify']['differences']} differences",
+        f"{built['logic_cells']['used']:,} LC, {built['block_rams']['used']} EBR, {built['multipliers']['used']} DSP, {built['fmax_mhz']:.1f} MHz",
+        f"{m4['instructions_per_second']['mean'] / 1e6:.2f} M instructions",
+        f"{m4['flash_bytes']['all'] / 1024:.1f} KiB flash, {m4['ram_bytes']['all'] / 1024:.1f} KiB RAM",
+        f"test {share(gsc12['arms']['gsc12']['test'])}",
+        f"test {share(front_end['arms']['dscnn']['test'])}",
+    ]
+    assert len(demo["seeds"]["seeds"]) == 3
+    assert [figure for figure in figures if figure not in readme] == []
