@@ -37,7 +37,7 @@ install-test: .venv/.installed-test
 	touch $@ .venv/.installed
 
 refresh:  # a strict editable install knows the files of the day it was made
-	$(INSTALL) --no-deps $(EDITABLE) . 2>/dev/null
+	$(INSTALL) --no-deps $(EDITABLE) .
 
 verify: install-test refresh  ## heavier than the suite: the demo's network on all backends, all vectors on emulated cores
 	$(BIN)/ormia verify runs/demo/net.ormia --data runs/demo/corpus --clips 50

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -138,15 +139,22 @@ def resample(samples: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
     if rate == to_rate:
         return samples
     try:
-        from scipy.signal import firwin, resample_poly  # type: ignore[import-untyped]
+        from scipy.signal import resample_poly  # type: ignore[import-untyped]
     except ModuleNotFoundError:
         raise MissingTool(f"audio at {rate} Hz needs scipy to become {to_rate} Hz: pip install scipy, or convert the file first") from None
     divisor = gcd(rate, to_rate)
     up, down = to_rate // divisor, rate // divisor
-    slower = max(up, down)
-    taps = firwin(2 * HALF_TAPS * slower + 1, 1.0 / slower, window=("kaiser", 5.0))
-    converted: np.ndarray = resample_poly(samples, up, down, window=taps)
+    converted: np.ndarray = resample_poly(samples, up, down, window=_low_pass(max(up, down)))
     return converted
+
+
+@lru_cache(maxsize=8)
+def _low_pass(slower: int) -> np.ndarray:
+    """The filter scipy would design anew for every call."""
+    from scipy.signal import firwin
+
+    taps: np.ndarray = firwin(2 * HALF_TAPS * slower + 1, 1.0 / slower, window=("kaiser", 5.0))
+    return taps
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

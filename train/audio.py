@@ -8,13 +8,12 @@ words, speakers or corpora. A file that cannot be trusted is refused with one se
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from math import gcd
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 
+from ..edge.audio import MIN_RATE, resample, to_int16
 from ..edge.errors import DataError
 
 __all__ = ["MAX_SECONDS", "MIN_RATE", "SAMPLE_RATE", "fit_length", "frame_powers", "read_audio", "resample", "speech_power", "to_int16"]
@@ -23,64 +22,11 @@ SAMPLE_RATE = 16_000
 """Samples per second of every clip."""
 MAX_SECONDS = 60.0
 """Longest recording of a word; longer files are refused, not loaded."""
-MIN_RATE = 4_000
-"""Lowest sample rate (Hz) worth converting: below it no speech sound survives."""
 FRAME = 320
 """Samples of one power frame, 20 ms."""
 
 _TRUNCATED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's own words about a WAV that ends early
 _STREAMED = 0x7FFFF000  # writers that cannot seek declare sizes from here up, and mean "until the end"
-
-
-def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Round to int16.
-
-    Parameters
-    ----------
-    samples : floating [...]
-        In units of one int16 step, finite.
-
-    Returns
-    -------
-    int16 [...]
-        Nearest integer, ties to even, saturated to -32768..32767.
-
-    Examples
-    --------
-    >>> to_int16(np.array([0.5, 1.5, -40000.0]))
-    array([     0,      2, -32768], dtype=int16)
-    """
-    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
-
-
-def resample(samples: np.ndarray, rate: int, to_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Change the sample rate with a linear-phase low-pass (scipy's polyphase filter, Kaiser window).
-
-    Parameters
-    ----------
-    samples : float64 [n_samples]
-    rate, to_rate : int, Hz
-
-    Returns
-    -------
-    float64 [ceil(n_samples * to_rate / rate)]
-    """
-    if rate == to_rate:
-        return samples
-    from scipy.signal import resample_poly
-
-    divisor = gcd(rate, to_rate)
-    up, down = to_rate // divisor, rate // divisor
-    return resample_poly(samples, up, down, window=_low_pass(up, down))
-
-
-@lru_cache(maxsize=8)
-def _low_pass(up: int, down: int) -> np.ndarray:
-    """The filter scipy would design anew for every call."""
-    from scipy.signal import firwin
-
-    slowest = max(up, down)
-    return firwin(20 * slowest + 1, 1.0 / slowest, window=("kaiser", 5.0))
 
 
 def read_audio(path: str | Path, *, max_seconds: float = MAX_SECONDS, first_seconds: float | None = None) -> np.ndarray:
@@ -146,7 +92,7 @@ def _read_open(file: sf.SoundFile, path: Path, max_seconds: float, first_seconds
         raise DataError(f"the samples of an audio file must be finite: {path} holds NaN or infinity; export it again or delete it")
     if samples.ndim == 2:
         samples = samples.mean(axis=1)
-    return to_int16(resample(samples, rate) * 32768.0)
+    return to_int16(resample(samples, rate, SAMPLE_RATE) * 32768.0)
 
 
 def frame_powers(clips: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def synthesize(keywords: Sequence[str] = COMMANDS, settings: SynthesisSettings |
     for i, samples in enumerate(spoken):
         if i % 100 == 0:
             tell("resampling", i, len(spoken))
-        speech.append(trim(resample(samples.astype(np.float64), ESPEAK_RATE)))
+        speech.append(trim(resample(samples.astype(np.float64), ESPEAK_RATE, SAMPLE_RATE)))
     talk = {split: speech[len(speech) + (k - len(SPLITS)) * _N_TALK :][:_N_TALK] for k, split in enumerate(SPLITS)}
     spoken_lines = [line for line in script if line.utterance]
     if settings.seconds is None:
