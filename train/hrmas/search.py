@@ -162,7 +162,7 @@ class Search:
         """
         began, began_cpu = time.perf_counter(), time.process_time()
         if self.epoch == self.config.size_epochs and self.supernet.candidates[0].chosen < 0:
-            self.fix_sizes()
+            self.supernet.fix_sizes()
         first = len(self.history)
         logits: list[list[np.ndarray]] = []
         for train, valid in self._batches():
@@ -174,10 +174,6 @@ class Search:
         self.cpu_seconds += time.process_time() - began_cpu
         self._log(folder, [np.stack(steps) for steps in zip(*logits, strict=True)])
         self.save(folder)
-
-    def fix_sizes(self) -> list[int]:
-        """End the first phase: each layer keeps its likeliest size."""
-        return [candidates.fix_size() for candidates in self.supernet.candidates]  # type: ignore[operator]
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint."""
@@ -215,8 +211,8 @@ class Search:
             self.weight_optimizer.load_state_dict(saved["weights"])
             self.architecture_optimizer.load_state_dict(saved["architecture"])
             self.gain.data.copy_(saved["gain"])
-            for candidates, chosen in zip(self.supernet.candidates, about["chosen"], strict=True):
-                candidates.chosen = chosen  # type: ignore[assignment]
+            if min(about["chosen"]) >= 0:
+                self.supernet.fix_sizes(about["chosen"])
             self.history, self.epoch, self.seconds, self.cpu_seconds = (about[key] for key in ("history", "epoch", "seconds", "cpu_seconds"))
         except UsageError:
             raise

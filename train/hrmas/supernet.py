@@ -49,6 +49,8 @@ class Candidates(nn.Module):
         Link of each entry (distance, source) of the band at each size; ``n_links`` where there is none.
     chosen : int
         Index of the size that was fixed, -1 before.
+    rows : int64 [n_rows]
+        Distances that some entry of a size that may still be chosen has: all before a size was fixed, then few.
     """
 
     def __init__(self, neurons: int, sizes: tuple[int, ...], lateral: bool) -> None:
@@ -62,6 +64,7 @@ class Candidates(nn.Module):
         found |= {delta * size for size in sizes for delta in self.deltas if size < neurons}
         self.distances = np.array(sorted(found), np.int64)
         self.place = torch.from_numpy(np.stack([self._place(k) for k in range(len(sizes))]))
+        self.rows = torch.arange(len(self.distances))
 
     def _place(self, k: int) -> np.ndarray:
         size, n = self.sizes[k], self.neurons
@@ -86,18 +89,21 @@ class Candidates(nn.Module):
         return self.link_logits.softmax(1)
 
     def shares(self) -> torch.Tensor:
-        """Float32 [2, n_distances, neurons]: share of every entry of the band that is excitatory, and that is inhibitory."""
+        """Float32 [2, n_rows, neurons]: share of every entry of the band that is excitatory, and that is inhibitory."""
         links = self.link_probabilities()
         padded = [torch.cat([links[:, kind], links.new_zeros(1)]) for kind in (Link.EXCITATORY, Link.INHIBITORY)]
-        total = links.new_zeros(2, self.place.shape[1])
-        for probability, place in zip(self.size_probabilities(), self.place, strict=True):
-            if self.chosen < 0 or probability > 0:  # one row at a time: the gradient of a gather from a matrix is many times as slow
+        places = self.place.view(len(self.sizes), len(self.distances), self.neurons)[:, self.rows].flatten(1)
+        total = links.new_zeros(2, places.shape[1])
+        for k, (probability, place) in enumerate(zip(self.size_probabilities(), places, strict=True)):
+            if self.chosen in (-1, k):  # one row at a time: the gradient of a gather from a matrix is many times as slow
                 total = total + probability * torch.stack([row.index_select(0, place) for row in padded])
-        return total.view(2, len(self.distances), self.neurons)
+        return total.view(2, len(self.rows), self.neurons)
 
-    def fix_size(self) -> int:
-        """Keep the likeliest size alone; it is returned."""
-        self.chosen = int(self.size_logits.detach().argmax())
+    def fix_size(self, k: int | None = None) -> int:
+        """Keep size ``k``, the likeliest where it is absent, alone; it is returned."""
+        self.chosen = int(self.size_logits.detach().argmax()) if k is None else k
+        used = self.place[self.chosen].view(len(self.distances), self.neurons) < int(self.starts[-1])
+        self.rows = used.any(1).nonzero().flatten()
         return self.sizes[self.chosen]
 
     def topology(self) -> Topology:
@@ -186,14 +192,24 @@ class Supernet(SCMLModel):
         return max(super().recurrent_spread(number), -self.config.layers[number].inhibitory / 3)
 
     def recurrent_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """No links within motifs of one neuron; the band [n_distances, N] in units of the grid: a mixture of stored weights, rounded to membrane units."""
+        """No links within motifs of one neuron; the band [n_rows, N] in units of the grid: a mixture of stored weights, rounded to membrane units."""
         place, layer = 2 * number + 1, self.config.layers[number]
         unit = 2.0 ** int(self.shifts[place])
-        excitatory, inhibitory = self.candidates[number].shares()  # type: ignore[operator]
+        candidates = self.candidates[number]
+        excitatory, inhibitory = candidates.shares()  # type: ignore[operator]
         fixed = self.weight_integers(torch.tensor(layer.inhibitory), place)
-        mixed = excitatory * self.weight_integers(self.lateral[number], place) + inhibitory * fixed
+        mixed = excitatory * self.weight_integers(self.lateral[number][candidates.rows], place) + inhibitory * fixed  # type: ignore[index]
         largest = 1 << self.config.membrane_bits
         return torch.zeros(layer.neurons, 1, 1), round_clamp(mixed * unit, -largest, largest) / unit
+
+    def fix_sizes(self, chosen: list[int | None] | None = None) -> list[int]:
+        """Keep one size of each layer, the likeliest where none is named; from then on a layer runs only the distances that this size has."""
+        sizes = []
+        for number, (candidates, k) in enumerate(zip(self.candidates, chosen or [None] * len(self.candidates), strict=True)):
+            assert isinstance(candidates, Candidates)
+            sizes.append(candidates.fix_size(k))
+            self.constants[number] = dataclasses.replace(self.constants[number], deltas=candidates.distances[candidates.rows.numpy()])
+        return sizes
 
     def constrain(self) -> None:
         """Keep recurrent weights within 0..4 thresholds. Call after each weight step."""

@@ -88,6 +88,24 @@ def test_the_found_network_exports_bit_for_bit_and_motifs_share_its_lists():
     assert saved["plain"] == sum(m.size for m in core_memories(network) if m.name in ("axon table", "targets", "weights"))
 
 
+def test_a_layer_whose_size_is_fixed_runs_fewer_distances_to_the_same_bits_and_gradients():
+    nets = [supernet(), supernet()]
+    for net in nets:
+        with torch.no_grad():
+            for candidates, k in zip(net.candidates, (1, 2), strict=True):
+                candidates.size_logits[k] = 1e4
+    assert nets[0].fix_sizes() == [3, 4]
+    assert [len(c.rows) for c in nets[0].candidates] == [2 * 3 + 1, 2 * 4 + 1]  # 1 - size .. size - 1, and both neighbors
+    assert [len(net.constants[0].deltas) for net in nets] == [7, 13]
+    outs = [net(to_input(clips(np.random.default_rng(1)), 2)) for net in nets]
+    for one, other in zip(outs[0].spikes, outs[1].spikes, strict=True):
+        assert torch.equal(one, other)
+    for out in outs:
+        out.emitted.square().mean().backward()
+    for one, other in zip(nets[0].lateral, nets[1].lateral, strict=True):
+        assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-4 * float(one.grad.abs().max()))
+
+
 @pytest.mark.parametrize(("neurons", "size", "intra", "between"), [(800, 16, 12800, 1568), (400, 16, 6400, 768), (512, 2, 1024, 1020)])
 def test_candidates_are_as_many_as_motifs_allow(neurons, size, intra, between):
     candidates = Candidates(neurons, (size,), True)
