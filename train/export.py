@@ -82,7 +82,7 @@ class _Parts:
         common = min(forward, recurrent)
         base = len(self.threshold)
         n = len(constants.firing)
-        self._feed_forward(model.weight_integers(model.feed_forward[number], 2 * number), base, forward - common, model.config.layers[number].delays)
+        self._feed_forward(model.feed_forward_integers(number), base, forward - common, model.config.layers[number].delays)
         intra, lateral = (w.numpy().astype(np.int64) for w in model.recurrent_integers(number))
         for neuron in range(n):
             m, j = divmod(neuron, topology.size)

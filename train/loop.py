@@ -263,7 +263,7 @@ def predict(model: SCMLModel, payloads: np.ndarray, batch: int = 256) -> np.ndar
 
 @torch.no_grad()
 def calibrate(model: SCMLModel, payloads: np.ndarray, *, target: float, rounds: int = 8) -> None:
-    """Scale the feed-forward weights of each layer in turn until its firing rate is near the target, then fix the weight grids."""
+    """Scale the feed-forward weights of each layer in turn until its firing rate is near the target, then by its drive factor, and fix the grids."""
     x = to_input(payloads, len(model.constants))
     for number in range(len(model.constants)):
         lo, hi = 0.05, 20.0
@@ -274,6 +274,8 @@ def calibrate(model: SCMLModel, payloads: np.ndarray, *, target: float, rounds: 
             model.set_shifts()
             rate = float(model(x).spikes[number].mean())
             lo, hi = (factor, hi) if rate < target else (lo, factor)
+    for weights, factor in zip(model.feed_forward, model.drive, strict=True):
+        weights.mul_(factor)
     model.set_shifts()
 
 

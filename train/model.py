@@ -7,6 +7,7 @@ Parameters are floats in units of the nominal threshold; every forward pass roun
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -18,9 +19,10 @@ from ..edge.errors import UsageError
 from .layer import LayerConstants, scml_layer
 from .quantize import round_clamp, weight_shift
 from .surrogate import SURROGATES
+from .timescales.hierarchy import Timescales, check_time_constants, drive_factors, layer_means, within_layer
 from .topology import Link, Topology, hand_set
 
-__all__ = ["LayerConfig", "ModelConfig", "Outputs", "SCMLModel"]
+__all__ = ["LayerConfig", "ModelConfig", "Outputs", "SCMLModel", "decay_factor", "with_timescales"]
 
 LEAK_MARGIN = 64  # least threshold * (1 - decay), in membrane units: below it the truncation leak of D1 is felt
 
@@ -40,7 +42,9 @@ class LayerConfig:
     inhibitory : float, < 0
         Weight of every inhibitory link, in units of the nominal threshold; never trained.
     tau_membrane : tuple of float
-        Time constants in timesteps, dealt to the neurons in turn.
+        Time constants in timesteps, dealt in turn to the neurons or the motifs.
+    tau_by : str
+        ``neuron`` or ``motif``: to what they are dealt.
     threshold : tuple of float
         Thresholds before training, in units of the nominal one, dealt likewise: what R / tau of intrinsic plasticity amounts to.
     tau_current : float
@@ -50,6 +54,11 @@ class LayerConfig:
     train_decays : bool
         Whether the decays of membranes and currents are trained (quantized, straight through), from the time constants given. Neurons dealt one
         constant stay together, so the table of kinds stays as long.
+    learn_delays : bool
+        Each synapse from below has one delay of ``delays``, which must be 0, 1, ... D, and it is trained: whole timesteps forward, a Gaussian of
+        ``delay_sigma`` about the learnt place for the gradient (after DCLS, arXiv 2306.17670, whose Gaussian is forward too and narrows).
+    delay_sigma : float, > 0
+        In timesteps.
     """
 
     neurons: int = 128
@@ -58,17 +67,30 @@ class LayerConfig:
     topology: tuple[str, ...] = ()
     inhibitory: float = -0.25
     tau_membrane: tuple[float, ...] = (2.0, 3.0, 4.0, 6.0)
+    tau_by: str = "neuron"
     threshold: tuple[float, ...] = (1.0,)
     tau_current: float = 0.0
     delays: tuple[int, ...] = (0,)
     train_decays: bool = False
+    learn_delays: bool = False
+    delay_sigma: float = 1.0
+
+    @property
+    def motif_size(self) -> int:
+        """Neurons of a motif."""
+        return sum(":" not in row for row in self.topology) or self.motif
+
+    def dealt(self, count: int) -> np.ndarray:
+        """Which of ``count`` time constants each neuron has, int64 [neurons]."""
+        return np.arange(self.neurons) // (self.motif_size if self.tau_by == "motif" else 1) % count
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Shape and formats of a model."""
+    """Shape and formats of a model; ``timescales`` may set the time constants of all layers."""
 
     layers: tuple[LayerConfig, ...] = (LayerConfig(), LayerConfig())
+    timescales: Timescales = Timescales()
     tau_readout: float = 20.0
     nominal_threshold: int = 1024
     weight_bits: int = 4
@@ -110,6 +132,28 @@ def decay_factor(tau: float, decay_bits: int) -> int:
     return 0 if tau == 0 else min((1 << decay_bits) - 1, round((1 << decay_bits) * math.exp(-1 / tau)))
 
 
+def with_timescales(config: ModelConfig) -> ModelConfig:
+    """The configuration with what ``timescales`` asks for written into its layers, and ``timescales`` then empty.
+
+    Raises
+    ------
+    UsageError
+        For a time constant that the decay format has no factor for.
+    """
+    scales = config.timescales
+    means = layer_means(scales, len(config.layers))
+    layers = []
+    for number, (layer, mean) in enumerate(zip(config.layers, means, strict=True)):
+        taus = layer.tau_membrane if scales.shape == "given" else within_layer(scales, mean)
+        check_time_constants(taus, config.decay_bits, f"layer {number}")
+        if scales.train in ("motif", "neuron"):
+            count = layer.neurons // (layer.motif_size if scales.train == "motif" else 1)
+            layer = dataclasses.replace(layer, tau_by=scales.train)
+            taus = tuple(taus[k % len(taus)] for k in range(count))
+        layers.append(dataclasses.replace(layer, tau_membrane=taus, train_decays=layer.train_decays or scales.train != ""))
+    return dataclasses.replace(config, layers=tuple(layers), timescales=Timescales())
+
+
 class SCMLModel(nn.Module):
     """SC-ML layers and a readout.
 
@@ -125,6 +169,8 @@ class SCMLModel(nn.Module):
 
     def __init__(self, config: ModelConfig, n_inputs: int, n_classes: int, payload_max: int, topologies: list[Topology] | None = None) -> None:
         super().__init__()
+        self.drive = drive_factors(config.timescales, len(config.layers))
+        config = with_timescales(config)
         self.config, self.n_inputs, self.n_classes, self.payload_max = config, n_inputs, n_classes, payload_max
         if config.surrogate not in SURROGATES:
             raise UsageError(f"surrogate must be one of {', '.join(SURROGATES)}, not {config.surrogate!r}")
@@ -138,12 +184,22 @@ class SCMLModel(nn.Module):
                 raise UsageError(f"inhibitory must be below 0 and thresholds above it, not {layer.inhibitory} and {layer.threshold}: correct the recipe")
             if not layer.delays or min(layer.delays) < 0 or len(set(layer.delays)) < len(layer.delays):
                 raise UsageError(f"delays must be different numbers of timesteps from 0 up, at least one, not {layer.delays}")
+            if layer.learn_delays and (layer.delays != tuple(range(len(layer.delays))) or layer.delay_sigma <= 0):
+                raise UsageError(
+                    f"learnt delays must be among 0, 1, ... D with delay_sigma above 0, not {layer.delays} and {layer.delay_sigma}: correct the recipe"
+                )
+            if layer.tau_by not in ("neuron", "motif"):
+                raise UsageError(f"tau_by must be 'neuron' or 'motif', not {layer.tau_by!r}: correct the recipe")
         self.feed_forward = nn.ParameterList()
         self.intra, self.lateral, self.threshold = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
+        self.places = nn.ParameterDict()  # learnt delays, in timesteps
         fan_in = n_inputs
         for number, (layer, topology) in enumerate(zip(config.layers, self.topologies, strict=True)):
             n, size = layer.neurons, topology.size
-            fan_in *= len(layer.delays)
+            if layer.learn_delays:
+                self.places[str(number)] = nn.Parameter(torch.rand(fan_in, n) * layer.delays[-1])
+            else:
+                fan_in *= len(layer.delays)
             scale = 1.0 / math.sqrt(fan_in * (0.15 if number else 0.1))
             self.feed_forward.append(nn.Parameter(torch.randn(fan_in, n) * scale * 0.6))
             links = topology.intra.astype(bool).sum() / size + len(topology.deltas)
@@ -193,6 +249,16 @@ class SCMLModel(nn.Module):
         nominal, bits = self.config.nominal_threshold, self.config.weight_bits
         return round_clamp(parameter * (nominal / 2.0 ** int(self.shifts[place])), -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
+    def feed_forward_integers(self, number: int) -> torch.Tensor:
+        """Stored weights from below of a layer, [n_delays * n_sources, n_neurons], differentiable, by learnt delays too."""
+        weights, layer = self.weight_integers(self.feed_forward[number], 2 * number), self.config.layers[number]
+        if not layer.learn_delays:
+            return weights
+        place = self.places[str(number)].clamp(0, layer.delays[-1])
+        at = torch.arange(len(layer.delays)).view(-1, 1, 1)
+        bell = torch.softmax(-0.5 * ((at - place) / layer.delay_sigma) ** 2, 0) * weights
+        return ((at == place.round()) * weights.detach() + (bell - bell.detach())).flatten(0, 1)  # what is added is 0, and carries the gradient
+
     def threshold_integers(self, number: int) -> torch.Tensor:
         """Thresholds of a layer, differentiable; high enough for the decay of each neuron, at most an eighth of the membrane format."""
         highest = (1 << (self.config.membrane_bits - 1)) // 8
@@ -207,7 +273,7 @@ class SCMLModel(nn.Module):
             return torch.from_numpy(c.membrane_decay.astype(np.float32)), torch.from_numpy(c.current_decay.astype(np.float32))
         full = 1 << self.config.decay_bits
         factors = round_clamp(self.decays[str(number)] * full, 0, full - 1)
-        place = torch.arange(self.config.layers[number].neurons) % (len(factors) - 1)
+        place = torch.from_numpy(self.config.layers[number].dealt(len(factors) - 1))
         return factors[place], factors[-1].expand(len(place))
 
     def bias_integers(self) -> torch.Tensor:
@@ -234,7 +300,7 @@ class SCMLModel(nn.Module):
         """
         layer_input, spikes, counts = payloads, [], []
         for number, constants in enumerate(self.constants):
-            dense = self.weight_integers(self.feed_forward[number], 2 * number) * 2.0 ** int(self.shifts[2 * number])
+            dense = self.feed_forward_integers(number) * 2.0 ** int(self.shifts[2 * number])
             intra, lateral = (w * 2.0 ** int(self.shifts[2 * number + 1]) for w in self.recurrent_integers(number))
             membrane_decay, current_decay = self.decay_integers(number)
             layer_input, _, saturated = scml_layer(
@@ -253,7 +319,7 @@ class SCMLModel(nn.Module):
         worst = 0.0
         for number in range(len(self.config.layers)):
             scale = 2.0 ** int(self.shifts[2 * number])
-            w = self.weight_integers(self.feed_forward[number], 2 * number).detach() * scale * (self.payload_max if number == 0 else 1)
+            w = self.feed_forward_integers(number).detach() * scale * (self.payload_max if number == 0 else 1)
             intra, lateral = (x.detach() * 2.0 ** int(self.shifts[2 * number + 1]) for x in self.recurrent_integers(number))
             for sign in (1, -1):
                 total = (w * sign).clamp(min=0).sum(0) + (intra * sign).clamp(min=0).sum(1).flatten()
@@ -289,7 +355,7 @@ class SCMLModel(nn.Module):
         zeros = np.zeros(n, np.int64)
         return LayerConstants(
             current_decay=np.full(n, decay_factor(layer.tau_current, c.decay_bits), np.int64),
-            membrane_decay=decays[np.arange(n) % len(decays)],
+            membrane_decay=decays[layer.dealt(len(decays))],
             refractory=np.full(n, c.refractory, np.int64),
             drive_shift=zeros, current_shift=zeros, bias=zeros, initial=zeros,
             subtract=np.full(n, c.reset == "subtract"), firing=np.ones(n, bool), deltas=np.array(topology.deltas, np.int64),

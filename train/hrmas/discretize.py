@@ -10,6 +10,7 @@ import torch
 
 from ...edge.errors import Error
 from ..model import LayerConfig, ModelConfig, SCMLModel
+from ..timescales.hierarchy import Timescales
 from ..topology import Topology
 from .supernet import Supernet
 
@@ -87,7 +88,8 @@ def discrete_config(
         clustered = tau if kinds is None else cluster(tau, kinds)
         return dataclasses.replace(found, tau_membrane=tuple(clustered.tolist()), threshold=tuple((tau / resistance).tolist()), train_decays=False)
 
-    return dataclasses.replace(config, layers=tuple(layer(number, given) for number, given in enumerate(config.layers)))
+    layers = tuple(layer(number, given) for number, given in enumerate(config.layers))
+    return dataclasses.replace(config, layers=layers, timescales=Timescales() if keep_intrinsic else config.timescales)  # what plasticity found stands
 
 
 @torch.no_grad()

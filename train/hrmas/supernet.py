@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ...edge.errors import UsageError
-from ..model import ModelConfig, SCMLModel, decay_factor
+from ..model import ModelConfig, SCMLModel, decay_factor, with_timescales
 from ..quantize import round_clamp
 from ..topology import Link, Topology
 
@@ -141,6 +141,7 @@ class Supernet(SCMLModel):
             wrong = [size for size in sizes if layer.neurons % size]
             if wrong:
                 raise UsageError(f"every motif size must divide the layer: {layer.neurons} neurons are no whole number of motifs of {wrong[0]}: correct sizes")
+        config = with_timescales(config)
         candidates = [Candidates(layer.neurons, sizes, lateral) for layer in config.layers]
         single = [  # motifs of one neuron; the link of distance 0 is its own
             Topology(np.zeros((1, 1), np.int8), tuple(c.distances.tolist()), np.full((len(c.distances), 1), Link.EXCITATORY, np.int8)) for c in candidates
