@@ -2,18 +2,14 @@
 """HRMAS beside its ablations and controls on one corpus: deployed integers, paired over speakers, folds and seeds.
 
     ormia data --data RECORDINGS --noise NOISE --output runs/corpora
-    python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 3
-    python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 10 --arms full no-plasticity random-search
-    python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 3 --equal parameters --output bench/results/hrmas_parameters.json
+    python bench/hrmas.py runs/corpora/XXXX --folds 5
+    python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 2 --arms full no-plasticity random random-search
+    python bench/hrmas.py runs/corpora/XXXX --folds 5 --equal parameters --arms full dense feedforward --output bench/results/hrmas_parameters.json
 
-Protocol, set before any run. The figure is the difference of accuracy to arm full in points, with a 95 % interval of a bootstrap over speakers of the
-clips' shares of right answers over seeds; where it covers 0 the difference is "not detectable here". A search sees train and valid; then every arm, searched
-or not, trains from fresh weights on both together with one recipe, and test is read once from its file. Arm random permutes the types of the topology that
-full found with the same seed and fold, so it has as many of each; random-search trains random topologies for a sixth of the epochs each, until it has used
-the processor time of that search, and keeps the best on valid. --equal parameters gives dense and feedforward as many weights as full has, in place of as
-many neurons.
+The protocol is at the top of docs/results/hrmas.md (bench/hrmas_page.py) and was written before any run.
 
-A part is one arm, seed and fold, a file under --parts that is kept: a second call goes on where the first stopped, and --list shows what is missing.
+A part is one arm, seed and fold, a file under --parts that is kept: a second call goes on where the first stopped, and --list shows what is missing. Arms of
+one seed and fold hear the same augmented clips, which are drawn once; each is charged the processor time that drawing took.
 """
 
 from __future__ import annotations
@@ -22,8 +18,8 @@ import argparse
 import dataclasses
 import json
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,31 +37,79 @@ from ormia.train.corpora import Corpus
 from ormia.train.dataset import CorpusSource
 from ormia.train.folds import Folds, clusters
 from ormia.train.hrmas.config import SearchConfig, load_recipe
-from ormia.train.hrmas.result import found_config, memory_saved
-from ormia.train.hrmas.search import run_search
+from ormia.train.hrmas.result import found_config, kinds_loss, memory_saved
+from ormia.train.hrmas.search import Search, run_search
 from ormia.train.ledger import TestLedger
-from ormia.train.loop import accuracy, fit
+from ormia.train.loop import Epoch, accuracy, fit
 from ormia.train.program import export_model, make_front_end
 from ormia.train.recipe import to_dict, with_settings
 from ormia.train.topology import Link, Topology, hand_set, shuffled
+from scipy.stats import t as student
 
-SEARCHES: dict[str, list[str]] = {"full": [], "no-plasticity": ["plasticity.on=false"], "no-lateral": ["lateral=false"], "no-motifs": ["lateral=false"]}
-ARMS = (*SEARCHES, "dense", "feedforward", "random", "random-search", "hand", "evolved")
+SEARCHES: dict[str, list[str]] = {
+    "full": [], "no-plasticity": ["plasticity.on=false"], "no-lateral": ["lateral=false"], "no-motifs": ["lateral=false"], "priced": ["price.memory=0.2"],
+}  # fmt: skip
+ARMS = (*SEARCHES, "kept", "dense", "feedforward", "random", "random-search", "hand", "evolved")
 SHORT = 6  # a random topology is judged after this share of the epochs
 
 
-class UnionSource(CorpusSource):
-    """Training clips of train and valid together; fixed splits as the corpus has them."""
+class Drawn:
+    """Epochs of augmented clips that were drawn already, by what their generator would have drawn, for the arms of one seed and fold."""
 
-    def __init__(self, corpus: Corpus, config: Config) -> None:
-        union = dataclasses.replace(corpus, split=tuple("train" if split == "valid" else split for split in corpus.split))
-        super().__init__(union, make_front_end(config.front_end), config.augment)
-        self.parted = corpus
+    def __init__(self) -> None:
+        self.place: object = None
+        self.epochs: dict[tuple[str, str], tuple[Epoch, float]] = {}
+
+    def at(self, place: object) -> Drawn:
+        """Forget all that is of another place."""
+        if self.place != place:
+            self.place, self.epochs = place, {}
+        return self
+
+
+class SharedSource(CorpusSource):
+    """A source that draws each epoch once.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    config : Config
+    drawn : Drawn
+    union : bool
+        Whether clips of valid train too; fixed splits stay as the corpus has them.
+
+    Attributes
+    ----------
+    charged : float
+        Processor seconds that the epochs took which were not drawn again.
+    """
+
+    def __init__(self, corpus: Corpus, config: Config, drawn: Drawn, *, union: bool) -> None:
+        split = tuple("train" if split == "valid" and union else split for split in corpus.split)
+        super().__init__(dataclasses.replace(corpus, split=split), make_front_end(config.front_end), config.augment)
+        self.parted, self.drawn, self.charged = corpus, drawn, 0.0
+        if self.payload_max > np.iinfo(np.int8).max:
+            raise SystemExit("payloads must fit 8 bits to be kept: choose another front end")
+
+    def train_epoch(self, rng: np.random.Generator) -> Epoch:
+        """Augmented training clips, drawn now or before."""
+        key = self.digest, str(rng.bit_generator.state)
+        if key not in self.drawn.epochs:
+            began = time.thread_time()
+            payloads, labels, _ = super().train_epoch(rng)
+            self.drawn.epochs[key] = Epoch(payloads.astype(np.int8), labels), time.thread_time() - began
+        else:
+            self.charged += self.drawn.epochs[key][1]
+        return self.drawn.epochs[key][0]
 
     def fixed_audio(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Clips of a split as they are."""
         chosen = self.parted.indices(split)
         return np.asarray(self.parted.clips[chosen]), self.parted.labels[chosen]
+
+    def clock(self) -> float:
+        """Processor seconds of this process, with what was charged."""
+        return time.process_time() + self.charged
 
 
 def with_topology(config: Config, topology: Topology, neurons: int) -> Config:
@@ -75,9 +119,19 @@ def with_topology(config: Config, topology: Topology, neurons: int) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, layers=(layer,)))
 
 
-def weights_of(inputs: int, classes: int, neurons: int, recurrent: Callable[[int], int]) -> int:
-    """Weights of a network of one layer."""
-    return neurons * (inputs + classes) + recurrent(neurons)
+def weights_of(inputs: int, classes: int, neurons: int, topology: Topology) -> int:
+    """Weights of a network of one layer, those that may round to 0 among them."""
+    copies = neurons // topology.size
+    between = sum(max(0, copies - abs(delta)) * int(np.count_nonzero(row)) for delta, row in zip(topology.deltas, topology.lateral, strict=True))
+    return neurons * (inputs + classes) + copies * int(np.count_nonzero(topology.intra)) + between
+
+
+def whole(neurons: int) -> Topology:
+    """Fully connected."""
+    return Topology(np.full((neurons, neurons), Link.FREE, np.int8), (), np.zeros((0, neurons), np.int8))
+
+
+NOTHING = Topology(np.zeros((1, 1), np.int8), (), np.zeros((0, 1), np.int8))
 
 
 class Part:
@@ -88,20 +142,23 @@ class Part:
     options : argparse.Namespace
     arm : str
     seed : int
+        Of the arm; every fold starts from a number of its own.
     fold : int or None
     corpus : Corpus
         Under the splits of the fold.
+    drawn : Drawn
     """
 
-    def __init__(self, options: argparse.Namespace, arm: str, seed: int, fold: int | None, corpus: Corpus) -> None:
-        self.options, self.arm, self.seed, self.fold, self.corpus = options, arm, seed, fold, corpus
+    def __init__(self, options: argparse.Namespace, arm: str, seed: int, fold: int | None, corpus: Corpus, drawn: Drawn) -> None:
+        self.options, self.arm, self.seed, self.fold, self.corpus, self.drawn = options, arm, seed, fold, corpus, drawn
         self.place = f"seed{seed}" + ("" if fold is None else f"_fold{fold}")
         other = options.equal == "parameters" and arm in ("dense", "feedforward")
         self.name = f"{arm}_{self.place}" + ("_equal-parameters" if other else "")
         self.path = options.parts / corpus.digest[:12] / f"{self.name}.json"
-        self.folder = options.work / corpus.digest[:12] / self.name
-        config = with_settings(load_recipe(options.recipe), [*(options.set or []), f"training.seed={seed}"])
-        self.config: SearchConfig = with_settings(config, SEARCHES.get(arm, []))
+        self.work = options.work / corpus.digest[:12]
+        self.start = seed * max(1, options.folds) + (fold or 0)
+        config = with_settings(load_recipe(options.recipe), [*(options.set or []), f"training.seed={self.start}"])
+        self.config: SearchConfig = with_settings(config, [*SEARCHES.get(arm, []), *(["keep_intrinsic=true"] if arm == "kept" else [])])
         if arm == "no-motifs":
             self.config = dataclasses.replace(self.config, sizes=(self.neurons,), size_epochs=0)
 
@@ -121,16 +178,17 @@ class Part:
 
     def run(self) -> None:
         """Search where there is one, train, export, read test once, write the part."""
-        began = time.process_time()
-        training, search = self._found()
-        searched = time.process_time() - began
-        make_folder(self.folder)
-        source = UnionSource(self.corpus, training)
-        began = time.process_time()
-        model = fit(training, source, self.folder / "network")
-        trained = time.process_time() - began
-        figures = export_model(model, source, training, self.folder / "network", "found", splits=("valid",))
-        net = read_network(self.folder / "network" / "net.ormia")
+        self.drawn.at((self.corpus.digest, self.start))
+        searching = SharedSource(self.corpus, self.config.training, self.drawn, union=False)
+        training, search = self._found(searching)
+        searched = search["cpu_seconds"] if search else 0.0
+        folder = make_folder(self.work / self.name)
+        source = SharedSource(self.corpus, training, self.drawn, union=True)
+        began = source.clock()
+        model = fit(training, source, folder / "network")
+        trained = source.clock() - began
+        figures = export_model(model, source, training, folder / "network", "found", splits=("valid",))
+        net = read_network(folder / "network" / "net.ormia")
         payloads, labels = source.fixed("test")
         ledger = TestLedger(self.options.parts / "test_reads.jsonl")
         ledger.record(
@@ -138,61 +196,67 @@ class Part:
         )
         right = np.asarray(Runtime(net).predict(payloads)) == labels
         (layer,) = training.model.layers
+        topology, made = Topology.from_rows(layer.topology), self.arm not in ("dense", "feedforward")
         part = {
-            "arm": self.arm, "seed": self.seed, "fold": self.fold, "corpus": self.corpus.digest, "topology": layer.topology, "neurons": layer.neurons,
-            "synapses": net.n_synapses, "memory_bits": memory_saved(net) | {"all_plain": sum(m.size for m in core_memories(net))},
-            "accuracy": float(right.mean()), "right": "".join("01"[int(x)] for x in right), "network": figures["network"],
-            "exact": figures["torch_exact_mode_agrees_on_every_clip"], "cpu_seconds": {"search": searched, "training": trained}, "search": search,
-            "recipe": to_dict(self.config), "made": provenance(),
+            "arm": self.arm, "seed": self.seed, "fold": self.fold, "corpus": self.corpus.digest, "neurons": layer.neurons,
+            "topology": layer.topology if made else None, "links": topology.counts() if made else None,
+            "weights": weights_of(net.n_inputs, len(net.labels), layer.neurons, topology), "synapses": net.n_synapses,
+            "memory_bits": memory_saved(net) | {"all_plain": sum(m.size for m in core_memories(net))}, "accuracy": float(right.mean()),
+            "right": "".join("01"[int(x)] for x in right), "network": figures["network"], "exact": figures["torch_exact_mode_agrees_on_every_clip"],
+            "cpu_seconds": {"search": searched, "training": trained}, "search": search, "recipe": to_dict(self.config), "made": provenance(),
         }  # fmt: skip
         make_folder(self.path.parent)
-        write_whole(self.path, json.dumps(part, indent=1) + "\n")
+        write_whole(self.path, json.dumps(part) + "\n")
 
-    def _found(self) -> tuple[Config, dict[str, Any] | None]:
+    def _found(self, source: SharedSource) -> tuple[Config, dict[str, Any] | None]:
         """How the arm's network is trained, and what was searched."""
         training = self.config.training
         if self.arm in SEARCHES:
-            search = run_search(self.config, CorpusSource(self.corpus, make_front_end(training.front_end), training.augment), self.folder / "search")
-            last = search.history[-1]
-            return found_config(search), {"cpu_seconds": search.cpu_seconds, "iterations": len(search.history), "sizes": last["sizes"], "rate": last["rate"]}
-        full = None if self.arm == "hand" else self.full()
-        if self.arm == "random":
-            assert full is not None
-            return with_topology(training, shuffled(Topology.from_rows(tuple(full["topology"])), np.random.default_rng([self.seed, 7])), self.neurons), None
-        if self.arm == "random-search":
-            assert full is not None
-            return self._random_search(full["search"]["cpu_seconds"])
+            began = source.clock()
+            search = run_search(self.config, source, self.work / self.name / "search")
+            return found_config(search), {"cpu_seconds": source.clock() - began, **_of_search(search)}
+        if self.arm == "hand":
+            return with_topology(training, hand_set(16), self.neurons), None
         if self.arm == "evolved":
             if self.options.evolved is None:
                 raise SystemExit("arm evolved needs --evolved FILE, a JSON list of topology rows")
             return with_topology(training, Topology.from_rows(tuple(json.loads(self.options.evolved.read_text()))), self.neurons), None
-        if self.arm == "hand":
-            return with_topology(training, hand_set(16), self.neurons), None
-        assert full is not None
-        recurrent = (lambda n: n * n) if self.arm == "dense" else (lambda n: 0)
-        neurons = self.neurons
+        full = self.full()
+        if self.arm == "kept":
+            search = run_search(self.config, source, self.work / f"full_{self.place}" / "search")
+            if list(found_config(search).model.layers[0].topology) != full["topology"]:
+                raise SystemExit(f"{self.name} must have the search of arm full, which {self.work} does not hold: run that arm there again")
+            return found_config(search), full["search"] | {"kinds": kinds_loss(search)}
+        if self.arm == "random":
+            return with_topology(training, shuffled(Topology.from_rows(tuple(full["topology"])), np.random.default_rng([self.start, 7])), self.neurons), None
+        if self.arm == "random-search":
+            return self._random_search(source, full["search"]["cpu_seconds"])
+        neurons, shape = self.neurons, whole if self.arm == "dense" else lambda _: NOTHING
         if self.options.equal == "parameters":
-            inputs, classes = make_front_end(training.front_end).n_inputs, len(self.corpus.classes)
-            neurons = min(range(4, 8 * neurons), key=lambda n: abs(weights_of(inputs, classes, n, recurrent) - full["synapses"]))
-        whole = Topology(np.full((neurons, neurons), Link.FREE, np.int8), (), np.zeros((0, neurons), np.int8))
-        none = Topology(np.zeros((1, 1), np.int8), (), np.zeros((0, 1), np.int8))
-        return with_topology(training, whole if self.arm == "dense" else none, neurons), None
+            neurons = min(range(4, 4 * neurons), key=lambda n: abs(weights_of(source.n_inputs, len(self.corpus.classes), n, shape(n)) - full["weights"]))
+        return with_topology(training, shape(neurons), neurons), None
 
-    def _random_search(self, budget: float) -> tuple[Config, dict[str, Any]]:
+    def _random_search(self, source: SharedSource, budget: float) -> tuple[Config, dict[str, Any]]:
         """Random topologies trained for a while each, until the processor time is used; the best on valid."""
         training = self.config.training
         short = dataclasses.replace(training, epochs=max(1, training.epochs // SHORT))
-        source = CorpusSource(self.corpus, make_front_end(training.front_end), training.augment)
-        rng, began, tried = np.random.default_rng([self.seed, 8]), time.process_time(), []
+        rng, began, tried = np.random.default_rng([self.start, 8]), source.clock(), []
         best: tuple[float, Topology] | None = None
-        while best is None or time.process_time() - began < budget:
+        while best is None or source.clock() - began < budget:
             size, share = int(rng.choice(self.config.sizes)), rng.dirichlet(np.ones(3))
             topology = Topology(rng.choice(3, (size, size), p=share).astype(np.int8), (-1, 1), rng.choice(3, (2, size), p=share).astype(np.int8))
-            model = fit(with_topology(short, topology, self.neurons), source, self.folder / f"tried{len(tried)}")
-            tried.append(accuracy(model, *source.fixed("valid")))
+            with tempfile.TemporaryDirectory() as folder:
+                tried.append(accuracy(fit(with_topology(short, topology, self.neurons), source, Path(folder)), *source.fixed("valid")))
             if best is None or tried[-1] > best[0]:
                 best = tried[-1], topology
-        return with_topology(training, best[1], self.neurons), {"cpu_seconds": time.process_time() - began, "budget": budget, "valid": tried}
+        return with_topology(training, best[1], self.neurons), {"cpu_seconds": source.clock() - began, "budget": budget, "valid": tried}
+
+
+def _of_search(search: Search) -> dict[str, Any]:
+    """What a search was like."""
+    last = search.history[-1]
+    figures = {"iterations": len(search.history), "sizes": last["sizes"], "rate": last["rate"], "valid_loss": last["valid_loss"]}
+    return figures | {"size_after_phase": [entry for entry in search.history if entry["epoch"] < max(1, search.config.size_epochs)][-1]["sizes"]}
 
 
 def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict[str, Any]]:
@@ -210,6 +274,10 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
         row["spread"] = statistics.stdev(means) if len(means) > 1 else None
         row["cpu_minutes"] = {kind: statistics.fmean(part["cpu_seconds"][kind] for part in own.values()) / 60 for kind in ("search", "training")}
         row["synapses"] = statistics.fmean(part["synapses"] for part in own.values())
+        row["weights"] = statistics.fmean(part["weights"] for part in own.values())
+        row["neurons"] = statistics.fmean(part["neurons"] for part in own.values())
+        row["memory_bits"] = {packing: statistics.fmean(part["memory_bits"][packing] for part in own.values()) for packing in ("plain", "shared")}
+        row["exact"] = all(part["exact"] for part in own.values())
         both = [key for key in own if ("full", *key) in found]
         if arm != "full" and both:
             shares, names = [], []
@@ -219,9 +287,18 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
                 names.append(named[fold])
             right = np.concatenate(shares, axis=1)
             row["less_full"] = dataclasses.asdict(clustered_bootstrap(right[0], right[1], np.concatenate(names).tolist()))
-            row["detectable"] = row["less_full"]["low"] > 0 or row["less_full"]["high"] < 0
+            row["over_parts"] = paired_interval([own[key]["accuracy"] - found["full", *key]["accuracy"] for key in both])
+            row["clips"], row["clusters"] = right.shape[1], len(set(np.concatenate(names).tolist()))
+            row["detectable"] = all(one["low"] > 0 or one["high"] < 0 for one in (row["less_full"], row["over_parts"]))
         rows.append(row)
     return rows
+
+
+def paired_interval(differences: list[float]) -> dict[str, float | int]:
+    """Mean difference over trainings with its 95 % interval of Student's t; no bounds (-1 to 1) from a single one."""
+    n, mean = len(differences), statistics.fmean(differences)
+    half = float(student.ppf(0.975, n - 1)) * statistics.stdev(differences) / n**0.5 if n > 1 else 1.0
+    return {"parts": n, "mean": mean, "low": mean - half, "high": mean + half}
 
 
 def main() -> None:
@@ -231,7 +308,8 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=[arm for arm in ARMS if arm != "evolved"], choices=ARMS)
     parser.add_argument("--seeds", type=int, default=1, help="seeds of each arm, counted from 0")
     parser.add_argument("--folds", type=int, default=0, help="cross-validation by speaker over all clips; without it the splits of the corpus")
-    parser.add_argument("--recipe", default="keywords", help="of `ormia search hrmas`, with one layer")
+    parser.add_argument("--only", type=int, nargs="+", help="run parts of these folds alone")
+    parser.add_argument("--recipe", default=str(Path(__file__).with_name("hrmas_small.toml")), help="of `ormia search hrmas`, with one layer")
     parser.add_argument("--set", action="append", help="a change to every arm, such as epochs=3")
     parser.add_argument("--equal", choices=("neurons", "parameters"), default="neurons", help="what dense and feedforward have in common with full")
     parser.add_argument("--evolved", type=Path, help="JSON list of topology rows, for arm evolved")
@@ -246,8 +324,9 @@ def main() -> None:
     folds = Folds(corpus, options.folds) if options.folds else None
     corpora: dict[int | None, Corpus] = {None: corpus} if folds is None else {fold: folds.corpus_of(fold) for fold in range(folds.n_folds)}
     order = sorted(options.arms, key=lambda arm: arm != "full")
-    parts = [Part(options, arm, seed, fold, corpora[fold]) for seed in range(options.seeds) for arm in order for fold in corpora]
-    missing = [part for part in parts if not part.path.exists()]
+    drawn = Drawn()
+    parts = [Part(options, arm, seed, fold, corpora[fold], drawn) for seed in range(options.seeds) for fold in corpora for arm in order]
+    missing = [part for part in parts if not part.path.exists() and (options.only is None or part.fold in options.only)]
     print(f"{len(missing)} of {len(parts)} parts are missing")
     for part in missing:
         if options.list:
