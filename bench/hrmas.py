@@ -4,7 +4,6 @@
     ormia data --data RECORDINGS --noise NOISE --output runs/corpora
     python bench/hrmas.py runs/corpora/XXXX --folds 5
     python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 2 --arms full no-plasticity random random-search
-    python bench/hrmas.py runs/corpora/XXXX --folds 5 --equal parameters --arms full dense feedforward --output bench/results/hrmas_parameters.json
 
 The protocol is at the top of docs/results/hrmas.md (bench/hrmas_page.py) and was written before any run.
 
@@ -49,7 +48,7 @@ from scipy.stats import t as student
 SEARCHES: dict[str, list[str]] = {
     "full": [], "no-plasticity": ["plasticity.on=false"], "no-lateral": ["lateral=false"], "no-motifs": ["lateral=false"], "priced": ["price.memory=0.2"],
 }  # fmt: skip
-ARMS = (*SEARCHES, "kept", "dense", "feedforward", "random", "random-search", "hand", "evolved")
+ARMS = (*SEARCHES, "kept", "dense", "feedforward", "dense-weights", "feedforward-weights", "random", "random-search", "hand", "evolved")
 SHORT = 6  # a random topology is judged after this share of the epochs
 
 
@@ -152,8 +151,7 @@ class Part:
     def __init__(self, options: argparse.Namespace, arm: str, seed: int, fold: int | None, corpus: Corpus, drawn: Drawn) -> None:
         self.options, self.arm, self.seed, self.fold, self.corpus, self.drawn = options, arm, seed, fold, corpus, drawn
         self.place = f"seed{seed}" + ("" if fold is None else f"_fold{fold}")
-        other = options.equal == "parameters" and arm in ("dense", "feedforward")
-        self.name = f"{arm}_{self.place}" + ("_equal-parameters" if other else "")
+        self.name = f"{arm}_{self.place}"
         self.path = options.parts / corpus.digest[:12] / f"{self.name}.json"
         self.work = options.work / corpus.digest[:12]
         self.start = seed * max(1, options.folds) + (fold or 0)
@@ -196,7 +194,7 @@ class Part:
         )
         right = np.asarray(Runtime(net).predict(payloads)) == labels
         (layer,) = training.model.layers
-        topology, made = Topology.from_rows(layer.topology), self.arm not in ("dense", "feedforward")
+        topology, made = Topology.from_rows(layer.topology), not self.arm.startswith(("dense", "feedforward"))
         part = {
             "arm": self.arm, "seed": self.seed, "fold": self.fold, "corpus": self.corpus.digest, "neurons": layer.neurons,
             "topology": layer.topology if made else None, "links": topology.counts() if made else None,
@@ -231,8 +229,8 @@ class Part:
             return with_topology(training, shuffled(Topology.from_rows(tuple(full["topology"])), np.random.default_rng([self.start, 7])), self.neurons), None
         if self.arm == "random-search":
             return self._random_search(source, full["search"]["cpu_seconds"])
-        neurons, shape = self.neurons, whole if self.arm == "dense" else lambda _: NOTHING
-        if self.options.equal == "parameters":
+        neurons, shape = self.neurons, whole if self.arm.startswith("dense") else lambda _: NOTHING
+        if self.arm.endswith("-weights"):
             neurons = min(range(4, 4 * neurons), key=lambda n: abs(weights_of(source.n_inputs, len(self.corpus.classes), n, shape(n)) - full["weights"]))
         return with_topology(training, shape(neurons), neurons), None
 
@@ -311,7 +309,6 @@ def main() -> None:
     parser.add_argument("--only", type=int, nargs="+", help="run parts of these folds alone")
     parser.add_argument("--recipe", default=str(Path(__file__).with_name("hrmas_small.toml")), help="of `ormia search hrmas`, with one layer")
     parser.add_argument("--set", action="append", help="a change to every arm, such as epochs=3")
-    parser.add_argument("--equal", choices=("neurons", "parameters"), default="neurons", help="what dense and feedforward have in common with full")
     parser.add_argument("--evolved", type=Path, help="JSON list of topology rows, for arm evolved")
     parser.add_argument("--work", type=Path, default=Path("runs/bench/hrmas"), help="folder of the runs")
     parser.add_argument("--parts", type=Path, default=Path("bench/results/hrmas"), help="folder of the finished parts")
@@ -335,7 +332,7 @@ def main() -> None:
         began = time.perf_counter()
         part.run()
         print(f"{part.name}: {json.loads(part.path.read_text())['accuracy']:.4f} in {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
-        table = {"corpus": corpus.digest, "folds": options.folds or None, "equal": options.equal, "arms": summarize(parts, corpora), "made": provenance()}
+        table = {"corpus": corpus.digest, "folds": options.folds or None, "arms": summarize(parts, corpora), "made": provenance()}
         write_whole(options.output, json.dumps(table, indent=1) + "\n")
 
 
