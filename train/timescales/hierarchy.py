@@ -90,7 +90,7 @@ def achievable(decay_bits: int) -> tuple[float, float]:
     Examples
     --------
     >>> [round(tau, 1) for tau in achievable(12)]
-    (1.0, 4095.4999796524644)
+    [1.0, 4095.5]
     """
     return 1.0, -1.0 / math.log1p(-(2.0**-decay_bits))
 

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hierarchies of time constants on MTS-XOR: the published figures anew, the input gain apart from the memory, trained ones, and what is better.
+
+    python bench/timescales.py --jobs 2                         # everything, about an hour on two cores
+    python bench/timescales.py --tables spread --jobs 2         # accuracy against the spread, 2 depths, 5 spreads, 5 seeds
+    python bench/timescales.py --tables tau gain --seeds 3
+
+Tables: spread (accuracy against the spread of the hierarchy), tau (without hierarchy, against the time constant), gain (spread again, with the drive scaled
+by 1 - decay), emergence (time constants trained from a flat start), beyond (networks of no more weights than the published ones). The model is that of
+``train/timescales/paper.py`` in float32; accuracy is the share of scored timesteps of 1024 test sequences, of the epoch that is best on as many others,
+with batch statistics as published, and with frozen ones. Every training is kept under --parts; the same command goes on where it stopped.
+bench/timescales_page.py makes docs/results/timescales.md of the outputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import torch
+from ormia.edge.files import make_folder, write_whole
+from ormia.edge.provenance import provenance
+from ormia.train.timescales.paper import PaperConfig, train_paper
+
+SPREADS = (-500.0, -200.0, 0.0, 200.0, 500.0)
+TAUS = (50.0, 100.0, 200.0, 300.0, 400.0)
+DEPTHS = {"2 x 10": (10, 10), "3 x 10": (10, 10, 10)}
+BEST = {"steps_by": "iteration", "schedule": "cosine", "loss_on": "scored", "train_decays": True, "spread_penalty": 0.0}
+BEYOND: dict[str, dict[str, Any]] = {
+    "2 x 10, trained better": {"hidden": (10, 10), "spread_ms": 500.0} | BEST | {"train_decays": False},
+    "2 x 10, time constants trained": {"hidden": (10, 10), "spread_ms": 500.0} | BEST,
+    "1 x 10, recurrent": {"hidden": (10,)} | BEST,
+    "1 x 9, recurrent, mean 100 ms": {"hidden": (9,), "mean_ms": 100.0} | BEST,
+    "2 x 8, recurrent": {"hidden": (8, 8), "spread_ms": 500.0} | BEST,
+}
+RECURRENT = {name for name in BEYOND if "recurrent" in name}
+
+
+def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
+    """Arm and configuration of every training of a table."""
+    arms: dict[str, dict[str, Any]]
+    if table in ("spread", "gain"):
+        depths = DEPTHS if table == "spread" else {"2 x 10": (10, 10)}
+        gain = "none" if table == "spread" else "rate"
+        arms = {
+            f"{depth}, spread {spread:+.0f} ms": {"hidden": hidden, "spread_ms": spread, "gain": gain} for depth, hidden in depths.items() for spread in SPREADS
+        }
+    elif table == "tau":
+        arms = {f"{depth}, tau {tau:.0f} ms": {"hidden": hidden, "mean_ms": tau} for depth, hidden in DEPTHS.items() for tau in TAUS}
+    elif table == "emergence":
+        arms = {"3 x 32": {"hidden": (32, 32, 32), "mean_ms": 200.0, "jitter": 0.0, "train_decays": True, "schedule": "half"}}
+    else:
+        arms = {name: {**setting, "recurrent": name in RECURRENT} for name, setting in BEYOND.items()}
+    return [(arm, PaperConfig(seed=seed, **setting)) for seed in range(seeds) for arm, setting in arms.items()]
+
+
+def part(config: PaperConfig, path: Path) -> dict[str, Any]:
+    """The result of a training, made where it is not there."""
+    described = json.loads(json.dumps(dataclasses.asdict(config)))
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if found["config"] != described:
+            raise SystemExit(f"{path} is of another configuration: name other --parts or remove it")
+        return found
+    torch.set_num_threads(1)
+    began = time.process_time()
+    result = train_paper(config)
+    found = {"config": described, **result, "cpu_seconds": time.process_time() - began}
+    make_folder(path.parent)
+    write_whole(path, json.dumps(found) + "\n")
+    return found
+
+
+def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """A row for each arm: accuracies of all seeds, their median, mean and spread, and the time constants over epochs where they are trained."""
+    rows = []
+    for arm, parts in found.items():
+        row: dict[str, Any] = {"arm": arm, "config": {k: v for k, v in parts[0]["config"].items() if k != "seed"}, "n_weights": parts[0]["n_weights"]}
+        for key in ("test", "test_frozen"):
+            values = [p[key] for p in parts]
+            row[key] = {
+                "runs": values, "median": statistics.median(values), "mean": statistics.fmean(values),
+                "spread": statistics.stdev(values) if len(values) > 1 else None,
+            }  # fmt: skip
+        row["cpu_seconds"] = sum(p["cpu_seconds"] for p in parts)
+        if parts[0]["config"]["train_decays"]:
+            row["tau_ms_by_epoch"] = [[entry["tau_ms"] for entry in p["history"]] for p in parts]
+            row["tau_ms"] = [p["tau_ms"] for p in parts]
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    """Read the command line, train what is missing, write a table after each training."""
+    tables = ("spread", "tau", "gain", "emergence", "beyond")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", nargs="+", default=tables, choices=tables)
+    parser.add_argument("--seeds", type=int, default=5, help="counted from 0")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, one thread each")
+    parser.add_argument("--parts", type=Path, default=Path("runs/bench/timescales"), help="folder of finished trainings")
+    parser.add_argument("--results", type=Path, default=Path("bench/results"), help="folder of the outputs timescales_TABLE.json")
+    options = parser.parse_args()
+    for table in options.tables:
+        planned = trainings(table, options.seeds)
+        began, done = time.perf_counter(), 0
+        found: dict[int, dict[str, Any]] = {}
+        with ProcessPoolExecutor(options.jobs) as pool:
+            waiting = {
+                pool.submit(part, config, options.parts / table / f"{arm.replace(' ', '_').replace(',', '')}_seed{config.seed}.json"): k
+                for k, (arm, config) in enumerate(planned)
+            }
+            for ready in as_completed(waiting):
+                found[waiting[ready]] = ready.result()
+                done += 1
+                print(f"{table}: {done} of {len(planned)}, {planned[waiting[ready]][0]}: {100 * found[waiting[ready]]['test']:.2f} %", file=sys.stderr)
+        by_arm: dict[str, list[dict[str, Any]]] = {}
+        for k, (arm, _) in enumerate(planned):
+            by_arm.setdefault(arm, []).append(found[k])
+        rows = summarize(by_arm)
+        result = {"format": 1, "table": table, "seeds": options.seeds, "jobs": options.jobs, "wall_seconds": time.perf_counter() - began, "rows": rows}
+        write_whole(options.results / f"timescales_{table}.json", json.dumps({**result, "made": provenance()}, indent=1) + "\n")
+        for row in rows:
+            print(f"{table}: {row['arm']}: median {100 * row['test']['median']:.2f} %, frozen {100 * row['test_frozen']['median']:.2f} %")
+
+
+if __name__ == "__main__":
+    main()
