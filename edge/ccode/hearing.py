@@ -62,7 +62,7 @@ def plan_hearing(net: Network) -> Hearing | None:
     numbers, weight, band_end = _bins(spectrum)
     twiddle = [part for pair in zip(spectrum.twiddle_re, spectrum.twiddle_im, strict=True) for part in pair]
     tables = [
-        table("frame_window", spectrum.window, "window, Q15"),
+        Table("frame_window", "int16_t", tuple(map(int, spectrum.window)), "window, Q15"),
         table("twiddle", twiddle, "exp(-2 pi i k / 512), real and imaginary part by turns, Q14"),
         table("bit_reversed", [int(f"{i:08b}"[::-1], 2) for i in range(POINTS)], "bit reversal of 0..255"),
         table("band_end", band_end, "bins of bands 0..b, in the order of their bands"),

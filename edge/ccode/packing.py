@@ -47,6 +47,8 @@ class Packing:
         Per axon: 2**shift, index into ``compartments``, the weight where ``weight_bits`` is 0, the first target where ``shared``.
     input_groups, neuron_groups : int
         Distinct delays of delayed input and neuron axons.
+    input_first, neuron_first : Column or None
+        By delay, the source of its first axon, where each delay has one axon of every source from there on; else None, and a table names all sources.
     tables : tuple of Table
         All tables, those of the columns too.
     counted : Table
@@ -69,6 +71,8 @@ class Packing:
     first: Column
     input_groups: int
     neuron_groups: int
+    input_first: Column | None
+    neuron_first: Column | None
     tables: tuple[Table, ...]
     counted: Table
 
@@ -98,9 +102,9 @@ def pack(net: Network) -> Packing:
     if pairs is not None and pairs.instructions > SYNAPSE * net.n_synapses:
         pairs = None
     if pairs is None:
-        target_tables, shared, first = _target_tables(padded, per)
+        target_tables, shared, first_target = _target_tables(padded, per)
     else:
-        target_tables, shared, first = list(pairs.tables), False, column("first_target", [0], "axon", "")
+        target_tables, shared, first_target = list(pairs.tables), False, column("first_target", [0], "axon", "")
     gain = column("axon_gain", _or_zero([1 << int(net.axon_shift[a]) for a in order]), "axon", "2**shift of each axon")
     place = column(
         "axon_compartment", _or_zero([used.index(c) if (c := int(net.axon_compartment[a])) in used else 0 for a in order]), "axon", "compartment of each axon"
@@ -110,20 +114,27 @@ def pack(net: Network) -> Packing:
     tables = [*target_tables] if order else []
     if bits and pairs is None:
         tables.append(_weight_table([w for _, w in lists], bits))
-    tables += [c.table for c in (gain, place, weight, first) if c.table is not None]
+    tables += [c.table for c in (gain, place, weight, first_target) if c.table is not None]
     if immediate and not direct:
         starts = np.searchsorted(net.axon_source[immediate], np.arange(net.n_sources + 1))
         tables.append(table("axon_start", starts, "axons without delay of source s are axon_start[s] .. axon_start[s + 1] - 1"))
-    groups = []
+    groups: list[int] = []
+    firsts: list[Column | None] = []
     for what, members, begin in (("input", inputs, len(immediate)), ("neuron", neurons, len(immediate) + len(inputs))):
         delays = sorted({int(net.axon_delay[a]) for a in members})
         groups.append(len(delays))
+        firsts.append(None)
         if members:
             begins = [begin + sum(int(net.axon_delay[a]) < delay for a in members) for delay in [*delays, 256]]
             tables.append(table(f"{what}_delay", delays, f"delays of {what} axons"))
             tables.append(table(f"{what}_delay_start", begins, f"{what} axons of each delay"))
-            sources = [int(net.axon_source[a]) - (net.n_inputs if what == "neuron" else 0) for a in members]
-            tables.append(table(f"delayed_{what}", sources, f"{what} of each delayed axon"))
+            sources = net.axon_source[members] - (net.n_inputs if what == "neuron" else 0)
+            of_delay = [sources[net.axon_delay[members] == delay] for delay in delays]
+            if all((np.diff(own) == 1).all() for own in of_delay):
+                firsts[-1] = first = column(f"first_{what}", [own[0] for own in of_delay], "group", f"{what} of the first axon of each delay")
+                tables += [first.table] if first.table is not None else []
+            else:
+                tables.append(table(f"delayed_{what}", sources, f"{what} of each delayed axon"))
     return Packing(
         order=tuple(order),
         n_immediate=len(immediate),
@@ -138,9 +149,11 @@ def pack(net: Network) -> Packing:
         gain=gain,
         compartment=place,
         weight=weight,
-        first=first,
+        first=first_target,
         input_groups=groups[0],
         neuron_groups=groups[1],
+        input_first=firsts[0],
+        neuron_first=firsts[1],
         tables=tuple(tables),
         counted=table("axon_synapses", [len(t) for t, _ in lists], "synapses of each axon, without padding"),
     )

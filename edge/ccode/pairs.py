@@ -4,7 +4,8 @@
 Gathered sums of neurons 2p and 2p + 1, which need 16 bits each (P1), share a word of 32: sum[2p] + 2**16 * sum[2p + 1] modulo 2**32. Additions and
 multiplications of the word are those of both, whatever carries meanwhile from one half into the other, as the lower half tells in the end what
 it lent. A weight w of ``bits`` bits is stored as w + 2**(bits - 1), so that a mask takes two weights out of a word at once. An axon has either a
-*row*, the weights of all neurons from its first target to its last in words of 32 bits, or *chunks* of 16 bits with the place of each.
+*row*, the weights of all neurons from its first target to its last in words of 32 bits, or *chunks* of 16 bits with the place of each. Where some
+axons have a row, ``row_first`` of the others counts them, and ``chunk_start`` goes by that number.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def pack_pairs(lists: Sequence[tuple[list[int], list[int]]], bits: int, n_neuron
     rows: list[list[int]] = []
     firsts: list[int] = []
     chunks: list[list[tuple[int, int]]] = []
+    in_chunks: list[int] = []  # axons that have no row
     n_pairs = (n_neurons + 1) // 2
     for targets, weights in lists:
         fields = dict(zip(targets, [w + blank for w in weights] if bits else [1] * len(targets), strict=True))
@@ -86,7 +88,8 @@ def pack_pairs(lists: Sequence[tuple[list[int], list[int]]], bits: int, n_neuron
         is_row = 4 * n_words + 1 <= 3 * len(starts)
         row_starts = [pairs[0] + i * row_pairs for i in range(n_words)] if is_row else []
         rows.append([_word(fields, start, row_pairs, width, blank) for start in row_starts])
-        firsts.append(row_starts[0] if row_starts else 0)
+        firsts.append(row_starts[0] if row_starts else len(in_chunks))
+        in_chunks += [] if row_starts else [len(rows) - 1]
         chunks.append([] if is_row else [(start, _word(fields, start, chunk_pairs, width, blank)) for start in starts])
         reached = [*(start + row_pairs for start in row_starts), *(start + chunk_pairs for start, _ in chunks[-1])]
         n_pairs = max([n_pairs, *reached])
@@ -95,12 +98,14 @@ def pack_pairs(lists: Sequence[tuple[list[int], list[int]]], bits: int, n_neuron
     if flat:
         tables = [
             table("row_start", np.cumsum([0, *map(len, rows)]), "words of the row of axon a are row_start[a] .. row_start[a + 1] - 1"),
-            table("row_first", firsts, "pair of neurons where the row of each axon begins"),
+            table("row_first", firsts, "pair of neurons where the row of each axon begins; the number of an axon without one"),
             Table("row_weight", "uint32_t", tuple(flat), _note(width, "row", ROW_BITS // width)),
         ]
     if placed:
+        own = [chunks[a] for a in in_chunks] if flat else chunks
+        numbered = "axons without a row have numbers: chunks of number a" if flat else "chunks of axon a"
         tables += [
-            table("chunk_start", np.cumsum([0, *map(len, chunks)]), "chunks of axon a are chunk_start[a] .. chunk_start[a + 1] - 1"),
+            table("chunk_start", np.cumsum([0, *map(len, own)]), f"{numbered} are chunk_start[a] .. chunk_start[a + 1] - 1"),
             table("chunk_first", [start for start, _ in placed], "pair of neurons where each chunk begins"),
             Table("chunk_weight", "uint16_t", tuple(word for _, word in placed), _note(width, "chunk", CHUNK_BITS // width)),
         ]

@@ -52,7 +52,8 @@ def unpack_pairs(packing, tables, axon_number):
         begin, end = tables["row_start"][axon_number : axon_number + 2]
         words += [(tables["row_first"][axon_number] + i * per, tables["row_weight"][begin + i], per) for i in range(end - begin)]
     if pairs.chunks:
-        begin, end = tables["chunk_start"][axon_number : axon_number + 2]
+        number = tables["row_first"][axon_number] if pairs.rows else axon_number
+        begin, end = (0, 0) if words else tables["chunk_start"][number : number + 2]
         words += [(tables["chunk_first"][i], tables["chunk_weight"][i], 8 // pairs.bits) for i in range(begin, end)]
     for first, word, per in words:
         assert first + per <= pairs.n_pairs

@@ -1,37 +1,133 @@
 /* From here to the next such line, letters and numbers in comments are sentences of docs/frontend.md, version $front_end_version. */
 
-/* A complex point at work */
-typedef struct {
-    int32_t re;
-    int32_t im;
-} wide_point;
+#if ORMIA_DSP
+/* Two numbers as a word, the first one in the lower half */
+static inline uint32_t both(const int16_t *parts)
+{
+    return (uint32_t)(uint16_t)parts[0] | (uint32_t)(uint16_t)parts[1] << 16u;
+}
+#endif
 
+/* Sample n after pre-emphasis (A2), from it and the one before. */
+static inline int32_t emphasized(const int16_t *samples, uint32_t n)
+{
+#if ORMIA_DSP
+    return __smuad((int16x2_t)both(samples + n), (int16x2_t)(32u << 16u | (0xFFFFu & (0u - ${pre_emphasis}u))));
+#else
+    return (int32_t)samples[n + 1u] * 32 - (int32_t)samples[n] * $pre_emphasis;
+#endif
+}
+
+#if !ORMIA_DSP
 /* Sample n after pre-emphasis, scaling and window (A2 to A4), from it and the one before. */
 static inline int16_t windowed(const int16_t *samples, uint32_t n, int32_t gain)
 {
-    const int32_t emphasized = (int32_t)samples[n + 1u] * 32 - (int32_t)samples[n] * $pre_emphasis;
-    const int32_t scaled = ormia_shift_down(emphasized * gain, ${gain_bits}u);
+    const int32_t scaled = ormia_shift_down(emphasized(samples, n) * gain, ${gain_bits}u);
     return (int16_t)ormia_shift_down(scaled * (int32_t)frame_window[n] + 32768, 16u);
 }
+#endif
 
 /* A frame as $points complex points in bit-reversed order (A2 to A4). Returns the bits of its largest sample. */
 static ORMIA_APART uint32_t take_frame(${prefix}_state *state)
 {
     const int16_t *samples = state->samples;
     uint32_t n, bits, together = 0u;
-    int32_t gain;
     for (n = 0u; n < ${frame}u - 1u; n++) { /* all together they have the highest bit of the largest */
-        together |= ormia_magnitude((int32_t)samples[n + 1u] * 32 - (int32_t)samples[n] * $pre_emphasis);
+        together |= ormia_magnitude(emphasized(samples, n));
     }
     bits = ormia_bit_length(together);
-    gain = (int32_t)(1u << (${peak_bits}u - bits));
     for (n = 0u; n < ${points}u; n++) {
         ormia_point *point = &state->spectrum[bit_reversed[n]];
+#if ORMIA_DSP
+        const uint32_t window = both(frame_window + 2u * n); /* scaled samples stand in upper halves, in lower ones what A3 drops */
+        const uint32_t re = (uint32_t)emphasized(samples, 2u * n) << (31u - bits), im = (uint32_t)emphasized(samples, 2u * n + 1u) << (31u - bits);
+        const uint32_t low = (uint32_t)__smlatb((int32_t)re, (int32_t)window, 32768), high = (uint32_t)__smlatt((int32_t)im, (int32_t)window, 32768);
+        point->both = (low >> 16u) | (high & 0xFFFF0000u);
+#else
+        const int32_t gain = (int32_t)(1u << (${peak_bits}u - bits));
         point->z.re = windowed(samples, 2u * n, gain);
         point->z.im = windowed(samples, 2u * n + 1u, gain);
+#endif
     }
     return bits;
 }
+
+@if quarter_turns
+#if ORMIA_DSP
+/* (a + w b) / 2 and (a - w b) / 2 in place, each rounded once (A5), of points that are words: the real part is the lower half. */
+static inline void turn(uint32_t *a, uint32_t *b, uint32_t w)
+{
+    const int32_t half = 16384, re = __smlabb((int32_t)*a, half, half), im = __smlatb((int32_t)*a, half, half);
+    const int32_t plus_re = __smlsd((int16x2_t)*b, (int16x2_t)w, re), plus_im = __smladx((int16x2_t)*b, (int16x2_t)w, im);
+    *a = ((uint32_t)plus_re >> 15u & 0xFFFFu) | ((uint32_t)plus_im << 1u & 0xFFFF0000u);
+    *b = ((uint32_t)(2 * re - plus_re) >> 15u & 0xFFFFu) | ((uint32_t)(2 * im - plus_im) << 1u & 0xFFFF0000u);
+}
+
+/* The same with -i w. */
+static inline void turn_on(uint32_t *a, uint32_t *b, uint32_t w)
+{
+    const int32_t half = 16384, re = __smlabb((int32_t)*a, half, half), im = __smlatb((int32_t)*a, half, half);
+    const int32_t plus_re = __smladx((int16x2_t)*b, (int16x2_t)w, re), minus_im = __smlsd((int16x2_t)*b, (int16x2_t)w, im);
+    *a = ((uint32_t)plus_re >> 15u & 0xFFFFu) | ((uint32_t)(2 * im - minus_im) << 1u & 0xFFFF0000u);
+    *b = ((uint32_t)(2 * re - plus_re) >> 15u & 0xFFFFu) | ((uint32_t)minus_im << 1u & 0xFFFF0000u);
+}
+
+/* The same with w = 1 and with w = -i: (x + y + 1) / 2 rounded down is x less half of x - y rounded down. */
+static inline void turn_by_nothing(uint32_t *a, uint32_t *b)
+{
+    const int16x2_t x = (int16x2_t)*a, y = (int16x2_t)*b;
+    *a = (uint32_t)__ssub16(x, __shsub16(x, y));
+    *b = (uint32_t)__ssub16(x, __shadd16(x, y));
+}
+
+static inline void turn_by_quarter(uint32_t *a, uint32_t *b)
+{
+    const int16x2_t x = (int16x2_t)*a, y = (int16x2_t)*b;
+    *a = (uint32_t)__ssub16(x, __shasx(x, y));
+    *b = (uint32_t)__ssub16(x, __shsax(x, y));
+}
+/* Complex transform of $points points in place (A5), two stages at a time: the twiddle of index k + 128 is that of k times -i. */
+static ORMIA_APART void transform(ormia_point *points)
+{
+    uint32_t span, i, j;
+    for (i = 0u; i < ${points}u; i += 4u) { /* the window halves the sums of a frame, so the first stage need not */
+        const int16x2_t first = (int16x2_t)points[i].both, second = (int16x2_t)points[i + 1u].both;
+        const int16x2_t third = (int16x2_t)points[i + 2u].both, fourth = (int16x2_t)points[i + 3u].both;
+        uint32_t a = (uint32_t)__sadd16(first, second), b = (uint32_t)__ssub16(first, second);
+        uint32_t c = (uint32_t)__sadd16(third, fourth), d = (uint32_t)__ssub16(third, fourth);
+        turn_by_nothing(&a, &c);
+        turn_by_quarter(&b, &d);
+        points[i].both = a;
+        points[i + 1u].both = b;
+        points[i + 2u].both = c;
+        points[i + 3u].both = d;
+    }
+    for (span = 4u; span < ${points}u; span *= 4u) {
+        for (j = 0u; j < span; j++) {
+            const uint32_t v = both(twiddle + j * (2u * ${points}u / span)), w = both(twiddle + j * (${points}u / span));
+            ormia_point *point = points + j;
+            for (i = j; i < ${points}u; i += 4u * span) {
+                uint32_t a = point[0].both, b = point[span].both, c = point[2u * span].both, d = point[3u * span].both;
+                turn(&a, &b, v);
+                turn(&c, &d, v);
+                turn(&a, &c, w);
+                turn_on(&b, &d, w);
+                point[0].both = a;
+                point[span].both = b;
+                point[2u * span].both = c;
+                point[3u * span].both = d;
+                point += 4u * span;
+            }
+        }
+    }
+}
+#else
+@end
+/* A complex point at work */
+typedef struct {
+    int32_t re;
+    int32_t im;
+} wide_point;
 
 static inline wide_point load(const ormia_point *point)
 {
@@ -69,31 +165,6 @@ static inline void add_and_subtract(wide_point *a, wide_point *b)
 }
 
 @if quarter_turns
-#if ORMIA_DSP
-/* (a + w b) / 2 and (a - w b) / 2 in place, each rounded once (A5), of points that are words: the real part is the lower half. */
-static inline void turn(uint32_t *a, uint32_t *b, uint32_t w)
-{
-    const int32_t half = 16384, re = __smlabb((int32_t)*a, half, half), im = __smlatb((int32_t)*a, half, half);
-    const int32_t plus_re = __smlsd((int16x2_t)*b, (int16x2_t)w, re), plus_im = __smladx((int16x2_t)*b, (int16x2_t)w, im);
-    *a = ((uint32_t)plus_re >> 15u & 0xFFFFu) | ((uint32_t)plus_im << 1u & 0xFFFF0000u);
-    *b = ((uint32_t)(2 * re - plus_re) >> 15u & 0xFFFFu) | ((uint32_t)(2 * im - plus_im) << 1u & 0xFFFF0000u);
-}
-
-/* The same with -i w. */
-static inline void turn_on(uint32_t *a, uint32_t *b, uint32_t w)
-{
-    const int32_t half = 16384, re = __smlabb((int32_t)*a, half, half), im = __smlatb((int32_t)*a, half, half);
-    const int32_t plus_re = __smladx((int16x2_t)*b, (int16x2_t)w, re), minus_im = __smlsd((int16x2_t)*b, (int16x2_t)w, im);
-    *a = ((uint32_t)plus_re >> 15u & 0xFFFFu) | ((uint32_t)(2 * im - minus_im) << 1u & 0xFFFF0000u);
-    *b = ((uint32_t)(2 * re - plus_re) >> 15u & 0xFFFFu) | ((uint32_t)minus_im << 1u & 0xFFFF0000u);
-}
-
-static inline uint32_t both(const int16_t *parts)
-{
-    return (uint32_t)(uint16_t)parts[0] | (uint32_t)(uint16_t)parts[1] << 16u;
-}
-#endif
-
 /* Complex transform of $points points in place (A5), two stages at a time: the twiddle of index k + 128 is that of k times -i. */
 static ORMIA_APART void transform(ormia_point *points)
 {
@@ -112,21 +183,6 @@ static ORMIA_APART void transform(ormia_point *points)
     for (span = 4u; span < ${points}u; span *= 4u) {
         for (j = 0u; j < span; j++) {
             const int16_t *first = twiddle + j * (2u * ${points}u / span), *second = twiddle + j * (${points}u / span);
-#if ORMIA_DSP
-            const uint32_t v = both(first), w = both(second);
-            for (i = j; i < ${points}u; i += 4u * span) {
-                ormia_point *at_a = points + i, *at_b = at_a + span, *at_c = at_b + span, *at_d = at_c + span;
-                uint32_t a = at_a->both, b = at_b->both, c = at_c->both, d = at_d->both;
-                turn(&a, &b, v);
-                turn(&c, &d, v);
-                turn(&a, &c, w);
-                turn_on(&b, &d, w);
-                at_a->both = a;
-                at_b->both = b;
-                at_c->both = c;
-                at_d->both = d;
-            }
-#else
             const int32_t v_re = first[0], v_im = first[1], w_re = second[0], w_im = second[1];
             for (i = j; i < ${points}u; i += 4u * span) {
                 ormia_point *at_a = points + i, *at_b = at_a + span, *at_c = at_b + span, *at_d = at_c + span;
@@ -140,10 +196,10 @@ static ORMIA_APART void transform(ormia_point *points)
                 store(at_c, c);
                 store(at_d, d);
             }
-#endif
         }
     }
 }
+#endif
 @else
 /* Complex transform of $points points in place (A5). */
 static ORMIA_APART void transform(ormia_point *points)

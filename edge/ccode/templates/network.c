@@ -61,7 +61,8 @@ static ORMIA_APART void activate(${prefix}_state *state, uint32_t axon, int32_t 
     ORMIA_COVER(ORMIA_PAYLOAD_NEGATIVE, payload < 0);
 @if both
     if (word == end_of_row) {
-        add_chunks(sums, chunk_start[axon], chunk_start[axon + 1u], factor);
+        const uint32_t number = row_first[axon];
+        add_chunks(sums, chunk_start[number], chunk_start[number + 1u], factor);
         return;
     }
 @end
@@ -106,13 +107,23 @@ static void activate_source(${prefix}_state *state, uint32_t source, int32_t pay
 /* Activate the delayed axons of input channels (A5) from the payloads of past timesteps. */
 static void activate_delayed_inputs(${prefix}_state *state)
 {
+@if input_runs
+    uint32_t group, channel;
+@else
     uint32_t group, axon;
+@end
     for (group = 0u; group < ${input_groups}u; group++) {
         const uint32_t delay = input_delay[group];
         const uint32_t place = state->input_position;
         const ${input_history_type} *row = state->input_history[place >= delay ? place - delay : place + ${input_history}u - delay];
+@if input_runs
+        const uint32_t first = $input_first, end = first + input_delay_start[group + 1u] - input_delay_start[group];
+        for (channel = first; channel < end; channel++) {
+            const uint32_t axon = input_delay_start[group] + (channel - first);
+@else
         for (axon = input_delay_start[group]; axon < input_delay_start[group + 1u]; axon++) {
             const uint32_t channel = delayed_input[axon - ${first_delayed_input}u];
+@end
 @if bit_history
             const int32_t payload = (int32_t)(((uint32_t)row[channel / 8u] >> (channel % 8u)) & 1u);
 @else
@@ -142,11 +153,27 @@ static void open_timestep(${prefix}_state *state)
 /* Activate the delayed axons of neurons (A6) from the spikes of past timesteps. */
 static void activate_delayed_neurons(${prefix}_state *state)
 {
+@if neuron_runs
+    uint32_t group, neuron;
+@else
     uint32_t group, axon;
+@end
     for (group = 0u; group < ${neuron_groups}u; group++) {
         const uint32_t delay = neuron_delay[group];
         const uint32_t place = state->neuron_position;
         const uint8_t *row = state->neuron_history[place >= delay ? place - delay : place + ${neuron_history}u - delay];
+@if neuron_runs
+        const uint32_t first = $neuron_first, end = first + neuron_delay_start[group + 1u] - neuron_delay_start[group];
+        for (neuron = first; neuron < end; neuron++) {
+            const uint32_t bits = (uint32_t)row[neuron / 8u] >> (neuron % 8u);
+            if (bits == 0u) {
+                neuron |= 7u; /* nothing is left in this byte */
+            } else if ((bits & 1u) != 0u) {
+                ORMIA_COVER(ORMIA_DELAYED_AXON, 1);
+                activate(state, neuron_delay_start[group] + (neuron - first), 1);
+            }
+        }
+@else
         for (axon = neuron_delay_start[group]; axon < neuron_delay_start[group + 1u]; axon++) {
             const uint32_t neuron = delayed_neuron[axon - ${first_delayed_neuron}u];
             if ((((uint32_t)row[neuron / 8u] >> (neuron % 8u)) & 1u) != 0u) {
@@ -154,6 +181,7 @@ static void activate_delayed_neurons(${prefix}_state *state)
                 activate(state, axon, 1);
             }
         }
+@end
     }
 }
 
@@ -559,6 +587,7 @@ ormia_code ${prefix}_step(${prefix}_state *state, const ormia_event *events, uin
 ormia_code ${prefix}_push_samples(${prefix}_state *state, const int16_t *samples, uint32_t n_samples, uint32_t *n_used)
 {
     uint32_t i, n;
+    int16_t *next;
     const ormia_code code = check_state(state);
     if (code != ORMIA_OK) {
         return code;
@@ -568,8 +597,9 @@ ormia_code ${prefix}_push_samples(${prefix}_state *state, const int16_t *samples
     }
     n = ${frame}u - state->n_samples;
     n = n < n_samples ? n : n_samples;
+    next = state->samples + state->n_samples;
     for (i = 0u; i < n; i++) {
-        state->samples[state->n_samples + i] = samples[i];
+        next[i] = samples[i];
     }
     state->n_samples = (uint16_t)(state->n_samples + n);
     *n_used = n;
