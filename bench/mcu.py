@@ -6,8 +6,9 @@
     python bench/mcu.py NET.ormia --data CORPUS --clips 10
 
 Compiled by clang (Zig) at -O2 and run in the emulator Unicorn, which counts instructions, not cycles; every event, membrane and detection is compared
-with Python's, and a difference is an error. Parts are told apart by function. A synaptic operation and the overhead of an axon are the least-squares fit
-of what each source, active alone, costs. Energy is an estimate: instructions, times cycles an instruction, times measured energy a cycle.
+with Python's, and a difference is an error. Parts are told apart by function. A synaptic operation and the overhead of an axon are a least-squares fit of
+what each source, active alone, costs in a network built for it: the same axons, which keep a quarter, a half, three quarters or all of their lists, without
+delays. Energy is an estimate: instructions, times cycles an instruction, times measured energy a cycle.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from ormia.edge.errors import CheckFailed, Error, MissingTool, UsageError
 from ormia.edge.events import events_from_payloads
 from ormia.edge.files import write_whole
 from ormia.edge.netfile import network_digest, read_network
-from ormia.edge.network import Network
+from ormia.edge.network import Formats, Network, Readout, Reset
 from ormia.edge.provenance import provenance
 from ormia.edge.reference import Reference
 from ormia.edge.verification import corpus_clips
@@ -41,13 +42,12 @@ from ormia.edge.verification import corpus_clips
 HARNESS = """
 #include "{prefix}.h"
 {prefix}_state bench_state;
-int16_t bench_samples[{hop}];
 int bench_init(void);
-int bench_push(void);
+int bench_idle(void);
 int bench_step(uint32_t channel);
 int bench_spike(uint32_t neuron);
 int bench_init(void) {{ return (int){prefix}_init(&bench_state, sizeof bench_state, {macro}_DIGEST); }}
-int bench_push(void) {{ uint32_t used; return (int){prefix}_push_samples(&bench_state, bench_samples, {hop}u, &used) - (int)ORMIA_STEP; }}
+int bench_idle(void) {{ return (int){prefix}_step(&bench_state, 0, 0u); }}
 int bench_step(uint32_t channel)
 {{
     ormia_event event;
@@ -61,6 +61,11 @@ int bench_spike(uint32_t neuron)
     bench_state.fired[0] = (__typeof__(bench_state.fired[0]))neuron;
     return (int){prefix}_step(&bench_state, 0, 0u);
 }}
+"""
+AUDIO_HARNESS = """
+int16_t bench_samples[{hop}];
+int bench_push(void);
+int bench_push(void) {{ uint32_t used; return (int){prefix}_push_samples(&bench_state, bench_samples, {hop}u, &used) - (int)ORMIA_STEP; }}
 """
 PARTS = {
     "front_end": ("hear", "take_frame", "transform", "take_power", "encode", "level_of", "push_samples", "windowed"),
@@ -108,9 +113,9 @@ class Measured:
     """A network on a core."""
 
     def __init__(self, net: Network, sources: Sources, core: Core, folder: Path) -> None:
-        self.net, self.core, self.prefix = net, core, sources.prefix
-        values = {"prefix": sources.prefix, "macro": sources.macro, "hop": front_end_of(net).hop_samples}
-        files = {**sources.files, "harness.c": HARNESS.format(**values)}
+        self.net, self.core, self.prefix, self.operations = net, core, sources.prefix, 0
+        values = {"prefix": sources.prefix, "macro": sources.macro, "hop": front_end_of(net).hop_samples if sources.hears else 0}
+        files = {**sources.files, "harness.c": (HARNESS + AUDIO_HARNESS * sources.hears).format(**values)}
         self.program = Emulated(core, cross_compile(core, files, (f"{sources.prefix}.c", "harness.c"), folder), count=True)
         self.alone = Emulated(core, cross_compile(core, dict(sources.files), (f"{sources.prefix}.c",), folder))
         self.fields, at = {}, self.program.places["bench_state"]
@@ -143,25 +148,64 @@ class Measured:
             reference.step(events[t])
             if not (np.array_equal(self.field("payload"), payloads[t]) and self.field("membrane").tolist() == list(reference.membrane)):
                 raise CheckFailed(f"{self.core.name} must compute what Python computes, but differs at timestep {t}; run ormia verify")
+        self.operations += reference.counters.synaptic_operations
         return hops
 
     def synaptic(self) -> dict[str, float]:
-        """Instructions of a synaptic operation and of an axon besides, from every source active alone."""
+        """Instructions of a synaptic operation and of an axon besides, from every source active alone, less those of a timestep without events."""
         net, rows = self.net, []
         axons = np.bincount(net.axon_source, minlength=net.n_sources)
         synapses = np.bincount(net.axon_source, np.diff(net.synapse_start), net.n_sources)
+        self.call("bench_init")
+        idle = self.synaptic_part("bench_idle")
         for source in np.flatnonzero(axons).tolist():
             self.call("bench_init")
             call = ("bench_step", source) if source < net.n_inputs else ("bench_spike", source - net.n_inputs)
-            found = self.call(*call)
-            rows.append((axons[source], synapses[source], sum(found[part] for part in SYNAPTIC)))
+            rows.append((axons[source], synapses[source], self.synaptic_part(*call) - idle))
         table = np.array(rows, float)
+        if np.linalg.matrix_rank(table[:, :2]) < 2:
+            raise CheckFailed("lists must differ in length, or the cost of an axon cannot be told from that of its synapses")
         (axon, synapse), *_ = np.linalg.lstsq(table[:, :2], table[:, 2], rcond=None)
+        off = table[:, 2] - table[:, :2] @ (axon, synapse)
         return {
             "synaptic_operation": round(float(synapse), 2),
             "axon": round(float(axon), 1),
-            "all_told": round(float(table[:, 2].sum() / table[:, 1].sum()), 2),
-        }
+            "fit": {
+                "sources": len(rows), "synapses_of_a_source": [int(table[:, 1].min()), int(table[:, 1].max())],
+                "unexplained": round(float((off**2).sum() / ((table[:, 2] - table[:, 2].mean()) ** 2).sum()), 4),
+            },
+        }  # fmt: skip
+
+    def synaptic_part(self, function: str, *arguments: int) -> int:
+        """Instructions of axons and synapses of a call."""
+        found = self.call(function, *arguments)
+        return sum(found[part] for part in SYNAPTIC)
+
+
+def by_length(net: Network) -> Network:
+    """The network, its axons by turns cut to a quarter, a half, three quarters and all of their lists, and without delays."""
+    length = np.diff(net.synapse_start)
+    kept = -(-length * (1 + np.arange(net.n_axons) % 4) // 4)
+    place = np.arange(net.n_synapses) - np.repeat(net.synapse_start[:-1], length)
+    chosen = place < np.repeat(kept, length)
+    return replace(
+        net, axon_delay=np.zeros(net.n_axons, int), synapse_start=np.cumsum([0, *kept]), synapse_target=net.synapse_target[chosen],
+        synapse_weight=net.synapse_weight[chosen], motifs=(),
+    )  # fmt: skip
+
+
+def thin_lists() -> Network:
+    """64 sources with lists of 4 to 32 synapses of 4 bits, thinly spread over 256 neurons, so that each target has to be named."""
+    rng, neurons = np.random.default_rng(1), 256
+    lengths = 4 * (1 + np.arange(64) % 8)
+    weights = rng.integers(1, 8, lengths.sum()) * rng.choice([-1, 1], lengths.sum())
+    return Network(
+        formats=Formats(payload_bits=3), n_inputs=len(lengths), axon_source=np.arange(len(lengths)), synapse_start=np.cumsum([0, *lengths]),
+        synapse_target=np.concatenate([np.sort(rng.choice(neurons, n, replace=False)) for n in lengths]), synapse_weight=weights,
+        neuron_kind=np.zeros(neurons, int), threshold=np.full(neurons, 4000), kind_membrane_decay=[3686], kind_current_decay=[[0]], kind_firing=[1],
+        kind_reset=[Reset.SUBTRACT], kind_refractory=[0], kind_drive_shift=[0], kind_current_shift=[0], readout_neuron=[0], readout_class=[0],
+        readout=Readout.SUM, labels=("one",), name="thin_lists",
+    )  # fmt: skip
 
 
 def measure(net: Network, sources: Sources, core: Core, recordings: Sequence[np.ndarray], folder: Path) -> dict[str, Any]:
@@ -173,7 +217,9 @@ def measure(net: Network, sources: Sources, core: Core, recordings: Sequence[np.
     per_second = front_end_of(net).sample_rate / front_end_of(net).hop_samples
     worst = max(hops, key=lambda hop: hop.total)
     mean = sum((hop.parts for hop in hops), Counter())
-    found = machine.synaptic()
+    cut = by_length(net)
+    found = Measured(cut, emit(cut, clips=()), core, folder).synaptic()
+    thin = thin_lists()
     sections = machine.alone.sections
     code, constants = sections.get(".text", 0), sections.get(".rodata", 0)
     neurons = [hop.parts["neurons"] for hop in hops]
@@ -186,7 +232,9 @@ def measure(net: Network, sources: Sources, core: Core, recordings: Sequence[np.
         },
         "instructions_per_synaptic_operation": found["synaptic_operation"],
         "instructions_per_axon_besides": found["axon"],
-        "instructions_per_synaptic_operation_all_told": found["all_told"],
+        "fit": found["fit"],
+        "instructions_per_synaptic_operation_all_told": round(sum(mean[part] for part in SYNAPTIC) / machine.operations, 2),
+        "thin_lists": Measured(thin, emit(thin, clips=()), core, folder).synaptic(),
         "instructions_per_neuron_update": round(sum(neurons) / len(neurons) / net.n_neurons, 2),
         "flash_bytes": {"code": code, "constants": constants, "all": code + constants},
         "ram_bytes": {"state": sources.state_bytes, "stack": stack, "all": sources.state_bytes + stack + sections.get(".data", 0) + sections.get(".bss", 0)},
