@@ -72,6 +72,10 @@ class SearchConfig:
         Motif sizes to choose from; each divides every layer.
     lateral : bool
         Whether corresponding neurons of neighboring motifs may be linked.
+    ring : bool
+        Whether the last motif is a neighbor of the first, where there are more than two.
+    untied : bool
+        Whether every link between motifs has a type of its own; what is found then is one motif as large as the layer, and shares no list.
     order : {1, 2}
         1: the gradient of the architecture at the present weights; 2: at weights one step ahead, with finite differences (DARTS, arXiv 1806.09055).
     learning_rate : float
@@ -93,6 +97,8 @@ class SearchConfig:
     size_epochs: int = 10
     sizes: tuple[int, ...] = (2, 4, 8, 16, 32)
     lateral: bool = True
+    ring: bool = False
+    untied: bool = False
     order: int = 1
     learning_rate: float = 0.03
     architecture_rate: float = 0.003
@@ -117,6 +123,8 @@ class SearchConfig:
             raise UsageError(
                 f"size_epochs must be within 0..epochs and kinds within 1..200, not {self.size_epochs} of {self.epochs} and {self.kinds}: correct the recipe"
             )
+        if (self.ring or self.untied) and not self.lateral:
+            raise UsageError("ring and untied must go with lateral = true, for they are about links between motifs: correct the recipe")
         if len(self.sizes) > 1 and self.size_epochs == 0:
             raise UsageError("size_epochs must be at least 1 where there are several sizes to choose from: correct the recipe")
 

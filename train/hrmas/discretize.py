@@ -101,9 +101,8 @@ def discrete_model(supernet: Supernet, config: ModelConfig) -> SCMLModel:
         row = {int(distance): d for d, distance in enumerate(supernet.candidates[number].distances)}  # type: ignore[union-attr, arg-type]
         size, n = topology.size, config.layers[number].neurons
         first = torch.arange(0, n, size)
-        for i in range(size):
-            for j in range(size):
-                model.intra[number][:, i, j] = band[row[j - i], first + i]
+        for i, j in np.argwhere(topology.intra).tolist():  # absent links are never read
+            model.intra[number][:, i, j] = band[row[j - i], first + i]
         for d, delta in enumerate(topology.deltas):
             if size < n:
                 model.lateral[number][d] = band[row[delta * size]]

@@ -42,9 +42,7 @@ def motif_by_epoch(search: Search, folder: Path, layer: int) -> list[tuple[int, 
     for epoch in range(search.epoch):
         with np.load(folder / "logits" / f"epoch{epoch:04}.npz") as file:
             sizes, links = file[f"layer{layer}_sizes"][-1], file[f"layer{layer}_links"][-1]
-        k = int(sizes.argmax())
-        size, types = candidates.sizes[k], links[candidates.starts[k] : candidates.starts[k + 1]].argmax(1).astype(np.int8)  # type: ignore[index]
-        topology = Topology(types[: size * size].reshape(size, size), candidates.deltas, types[size * size :].reshape(-1, size))  # type: ignore[arg-type]
+        topology = candidates.motif(int(sizes.argmax()), links)  # type: ignore[operator]
         found.append(((epoch + 1) * per_epoch, topology))
     return found
 

@@ -76,14 +76,17 @@ def price_loss(supernet: Supernet, rates: list[torch.Tensor], config: PriceConfi
 def _expect(candidates: Candidates, present: torch.Tensor, sizes: torch.Tensor, rate: torch.Tensor, weight_bits: int, target_bits: int) -> Price:
     total = Price(torch.zeros(()), torch.zeros(()), torch.zeros(()))
     for k, size in enumerate(candidates.sizes):
-        links = present[candidates.starts[k] : candidates.starts[k + 1]].view(size + len(candidates.deltas), size)
-        intra, lateral = links[:size], links[size:]
+        links = present[candidates.starts[k] : candidates.starts[k + 1]]
+        intra, lateral = links[: size * size].view(size, size), links[size * size :].view(len(candidates.deltas), -1)
         by_motif = rate.view(-1, size)
         copies = len(by_motif)
-        sending = [by_motif[max(0, -delta) : copies - max(0, delta)].sum(0) for delta in candidates.deltas]
-        synapses = copies * intra.sum() + (copies - 1) * lateral.sum()
-        shared = intra.sum() + (lateral.sum() if copies > 1 else 0.0)
-        cycles = (by_motif.sum(0) * intra.sum(1)).sum() + sum((r * x).sum() for r, x in zip(sending, lateral, strict=True))
-        memory = synapses * weight_bits + shared * target_bits
+        synapses, shared, cycles = copies * intra.sum(), intra.sum(), (by_motif.sum(0) * intra.sum(1)).sum()
+        for row, delta in zip(lateral, candidates.deltas, strict=True):
+            for hop in candidates.hops(size, delta):
+                sending = slice(max(0, -hop), copies - max(0, hop))  # motifs whose neighbor is within the layer
+                each = row.view(-1, size).expand(copies, size)[sending]
+                synapses, cycles = synapses + each.sum(), cycles + (by_motif[sending] * each).sum()
+                shared = shared + each[0].sum()
+        memory = synapses * weight_bits + (synapses if candidates.untied else shared) * target_bits  # untied: no two motifs have one list
         total = Price(*(t + sizes[k] * x for t, x in zip(total, (synapses, memory, cycles), strict=True)))
     return total

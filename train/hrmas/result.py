@@ -23,6 +23,7 @@ from ..program import export_model
 from ..recipe import to_dict
 from .discretize import discrete_config, discrete_model, found_topologies
 from .search import Search
+from .supernet import Supernet
 
 __all__ = ["finish", "found_config", "kinds_loss", "memory_saved"]
 
@@ -40,13 +41,15 @@ def kinds_loss(search: Search) -> dict[str, Any]:
     Returns
     -------
     dict
-        Accuracy on valid before and after, share of its clips whose label changes, kinds of each layer before and after, largest relative change of tau.
+        Accuracy on valid before and after, share of its clips whose label changes, kinds of each layer before and after, largest relative change of tau;
+        of R, which needs no kinds but becomes an integer threshold: largest relative change of R / tau, and the share of neurons at a limit of thresholds.
     """
     supernet, config, topologies = search.supernet, search.config, found_topologies(search.supernet)
     models: list[SCMLModel] = []
     for kinds in (None, config.kinds):
         models.append(discrete_model(supernet, discrete_config(supernet, config.training.model, topologies, kinds=kinds)))
     tau = [[np.array(layer.tau_membrane) for layer in model.config.layers] for model in models]
+    gains = [_gains(supernet, number) for number in range(len(supernet.candidates))]
     before, after = (predict(model, search.valid_payloads) for model in models)
     return {
         "before": accuracy(models[0], search.valid_payloads, search.valid_labels),
@@ -55,7 +58,17 @@ def kinds_loss(search: Search) -> dict[str, Any]:
         "kinds_before": [len(np.unique(x)) for x in tau[0]],
         "kinds_after": [len(np.unique(x)) for x in tau[1]],
         "largest_change_of_tau": max(float(np.abs(b / a - 1).max()) for a, b in zip(*tau, strict=True)),
+        "largest_change_of_gain": max(float(change.max()) for change, _ in gains),
+        "thresholds_at_limit": float(np.concatenate([limited for _, limited in gains]).mean()),
     }
+
+
+def _gains(supernet: Supernet, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Relative change of the R / tau of each neuron by its threshold, an integer within limits, and whether it changes by more than rounding does."""
+    resistance, tau, _ = supernet.intrinsic(number)
+    wanted = tau / resistance * supernet.config.nominal_threshold
+    stored = supernet.threshold_integers(number).detach().numpy().astype(np.float64)
+    return np.abs(wanted / stored - 1), np.abs(wanted - stored) > 1
 
 
 def memory_saved(net: Network) -> dict[str, int]:
@@ -90,6 +103,7 @@ def finish(search: Search, source: Any, folder: Path, *, name: str = "found", re
     made = make_folder(folder / "network")
     trained = export_model(fit(config, source, made, report=report), source, config, made, name)
     plasticity, last = search.config.plasticity, search.history[-1]
+    sizes = [candidates.sizes[int(np.argmax(probability))] for candidates, probability in zip(search.supernet.candidates, last["sizes"], strict=True)]  # type: ignore[index]
     measured = [entry for entry in search.history if "rate_after" in entry]
     result: dict[str, Any] = {
         "recipe": to_dict(search.config),
@@ -98,7 +112,7 @@ def finish(search: Search, source: Any, folder: Path, *, name: str = "found", re
         "iterations": len(search.history),
         "seconds": round(search.seconds, 3),
         "cpu_seconds": round(search.cpu_seconds, 3),
-        "layers": [{"size": topology.size, "topology": topology.rows(), "links": topology.counts()} for topology in topologies],
+        "layers": [{"size": size, "topology": topology.rows(), "links": topology.counts()} for size, topology in zip(sizes, topologies, strict=True)],
         "rates": {"target": plasticity.target, "first": search.history[0]["rate"], "last": last["rate"], "divergence_last": last["divergence"]},
         "repairs_measured": len(measured),
         "kinds": kinds_loss(search),

@@ -62,7 +62,8 @@ class Search:
     def __init__(self, config: SearchConfig, source: EventSource) -> None:
         self.config, self.source, self.training = config, source, config.searching
         torch.manual_seed(self.training.seed)
-        self.supernet = Supernet(self.training.model, config.sizes, config.lateral, source.n_inputs, len(source.classes), source.payload_max)
+        about = (source.n_inputs, len(source.classes), source.payload_max)
+        self.supernet = Supernet(self.training.model, config.sizes, config.lateral, *about, ring=config.ring, untied=config.untied)
         self.gain = nn.Parameter(torch.tensor(1.0))
         self.valid_payloads, self.valid_labels = source.fixed("valid")
         if not len(self.valid_labels):

@@ -37,12 +37,17 @@ class Candidates(nn.Module):
         Motif sizes; each divides the layer.
     lateral : bool
         Whether there are links between motifs.
+    ring : bool
+        Whether the last motif is a neighbor of the first, where there are more than two.
+    untied : bool
+        Whether every link between motifs has a type of its own.
 
     Attributes
     ----------
     size_logits : float32 [n_sizes]
     link_logits : float32 [n_links, 3]
-        Links of each size in turn: intra (i, j) row by row, then lateral (delta, j) for -1 and 1. Columns are ``TYPES``.
+        Links of each size in turn: intra (i, j) row by row, then lateral (delta, j) for -1 and 1; j counts the neurons of the layer where types are
+        untied, of a motif else. Columns are ``TYPES``.
     distances : int64 [n_distances]
         From source to target neuron, ascending: rows of the band.
     place : int64 [n_sizes, n_distances * neurons]
@@ -53,18 +58,25 @@ class Candidates(nn.Module):
         Distances that some entry of a size that may still be chosen has: all before a size was fixed, then few.
     """
 
-    def __init__(self, neurons: int, sizes: tuple[int, ...], lateral: bool) -> None:
+    def __init__(self, neurons: int, sizes: tuple[int, ...], lateral: bool, *, ring: bool = False, untied: bool = False) -> None:
         super().__init__()
-        self.neurons, self.sizes, self.deltas, self.chosen = neurons, sizes, (-1, 1) if lateral else (), -1
-        counts = [size * (size + len(self.deltas)) for size in sizes]
-        self.starts = np.concatenate([[0], np.cumsum(counts)])
+        self.neurons, self.sizes, self.deltas, self.ring, self.untied, self.chosen = neurons, sizes, (-1, 1) if lateral else (), ring, untied, -1
+        self.starts = np.concatenate([[0], np.cumsum([size * size + len(self.deltas) * self._width(size) for size in sizes])])
         self.size_logits = nn.Parameter(torch.zeros(len(sizes)))
         self.link_logits = nn.Parameter(1e-3 * torch.randn(int(self.starts[-1]), len(TYPES)))
         found = {int(d) for size in sizes for d in range(1 - size, size)}
-        found |= {delta * size for size in sizes for delta in self.deltas if size < neurons}
+        found |= {hop * size for size in sizes for delta in self.deltas for hop in self.hops(size, delta)}
         self.distances = np.array(sorted(found), np.int64)
         self.place = torch.from_numpy(np.stack([self._place(k) for k in range(len(sizes))]))
         self.rows = torch.arange(len(self.distances))
+
+    def hops(self, size: int, delta: int) -> tuple[int, ...]:
+        """Motif distances over which neighbor ``delta`` is reached: none in a layer of one motif, two where a ring is closed."""
+        count = self.neurons // size
+        return ((delta, -delta * (count - 1)) if self.ring and count > 2 else (delta,)) if count > 1 else ()
+
+    def _width(self, size: int) -> int:
+        return self.neurons if self.untied else size
 
     def _place(self, k: int) -> np.ndarray:
         size, n = self.sizes[k], self.neurons
@@ -74,8 +86,9 @@ class Candidates(nn.Module):
         intra = inside & (source // size == target // size)
         place[intra] = (self.starts[k] + source % size * size + target % size)[intra]
         for d, delta in enumerate(self.deltas):
-            sent = inside & (self.distances == delta * size)[:, None]
-            place[sent] = np.broadcast_to(self.starts[k] + size * (size + d) + source % size, inside.shape)[sent]
+            sent = inside & np.isin(self.distances, [hop * size for hop in self.hops(size, delta)])[:, None]
+            link = self.starts[k] + size * size + d * self._width(size) + source % self._width(size)
+            place[sent] = np.broadcast_to(link, inside.shape)[sent]
         return place.ravel()
 
     def size_probabilities(self) -> torch.Tensor:
@@ -107,11 +120,30 @@ class Candidates(nn.Module):
         return self.sizes[self.chosen]
 
     def topology(self) -> Topology:
-        """The likeliest type of every link of the likeliest size."""
+        """The likeliest type of every link of the likeliest size; one motif as large as the layer where types are untied."""
         k = self.chosen if self.chosen >= 0 else int(self.size_logits.detach().argmax())
-        size = self.sizes[k]
-        types = self.link_logits.detach()[self.starts[k] : self.starts[k + 1]].argmax(1).numpy().astype(np.int8)
-        return Topology(types[: size * size].reshape(size, size), self.deltas, types[size * size :].reshape(len(self.deltas), size))
+        motif, types = self.motif(k, self.link_logits.detach().numpy()), self.types(k, self.link_logits.detach().numpy())
+        if not self.untied:
+            return motif
+        size, n = motif.size, self.neurons
+        intra, source = np.kron(np.eye(n // size, dtype=np.int8), motif.intra), np.arange(n)
+        for delta, row in zip(self.deltas, types[size * size :].reshape(-1, n), strict=True):
+            for hop in self.hops(size, delta):
+                sent = source[(source + hop * size >= 0) & (source + hop * size < n)]
+                intra[sent, sent + hop * size] = row[sent]
+        return Topology(intra, (), np.zeros((0, n), np.int8))
+
+    def types(self, k: int, logits: np.ndarray) -> np.ndarray:
+        """The likeliest types of the links of size ``k``, int8 in the order of the logits, float32 [n_links, 3]."""
+        return logits[self.starts[k] : self.starts[k + 1]].argmax(1).astype(np.int8)
+
+    def motif(self, k: int, logits: np.ndarray) -> Topology:
+        """The likeliest motif of size ``k``, without the links to others where their types are untied."""
+        size, types = self.sizes[k], self.types(k, logits)
+        reached = [] if self.untied else [(hop, d) for d, delta in enumerate(self.deltas) for hop in self.hops(size, delta) or (delta,)]
+        reached.sort(key=lambda one: abs(one[0]))
+        lateral = types[size * size :].reshape(len(self.deltas), self._width(size))[[d for _, d in reached]]
+        return Topology(types[: size * size].reshape(size, size), tuple(hop for hop, _ in reached), lateral.reshape(len(reached), size))
 
 
 class Supernet(SCMLModel):
@@ -123,8 +155,8 @@ class Supernet(SCMLModel):
         Neurons, time constants, inhibitory weights and formats; motif, reach and topology are what is searched.
     sizes : tuple of int
         Motif sizes.
-    lateral : bool
-        Whether there are links between motifs.
+    lateral, ring, untied : bool
+        See ``Candidates``.
     n_inputs, n_classes, payload_max : int
         As ``SCMLModel`` takes them.
 
@@ -136,13 +168,16 @@ class Supernet(SCMLModel):
         R and tau of each layer; tau before the search, which is also R then.
     """
 
-    def __init__(self, config: ModelConfig, sizes: tuple[int, ...], lateral: bool, n_inputs: int, n_classes: int, payload_max: int) -> None:
+    def __init__(
+        self, config: ModelConfig, sizes: tuple[int, ...], lateral: bool, n_inputs: int, n_classes: int, payload_max: int, *, ring: bool = False,
+        untied: bool = False,
+    ) -> None:  # fmt: skip
         for layer in config.layers:
             wrong = [size for size in sizes if layer.neurons % size]
             if wrong:
                 raise UsageError(f"every motif size must divide the layer: {layer.neurons} neurons are no whole number of motifs of {wrong[0]}: correct sizes")
         config = with_timescales(config)
-        candidates = [Candidates(layer.neurons, sizes, lateral) for layer in config.layers]
+        candidates = [Candidates(layer.neurons, sizes, lateral, ring=ring, untied=untied) for layer in config.layers]
         single = [  # motifs of one neuron; the link of distance 0 is its own
             Topology(np.zeros((1, 1), np.int8), tuple(c.distances.tolist()), np.full((len(c.distances), 1), Link.EXCITATORY, np.int8)) for c in candidates
         ]

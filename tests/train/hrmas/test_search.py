@@ -216,6 +216,7 @@ def test_a_corpus_without_valid_clips_is_refused():
         (["order=3"], "order must be 1 or 2, not 3"),
         (["size_epochs=9"], r"size_epochs must be within 0\.\.epochs"),
         (["size_epochs=0"], "size_epochs must be at least 1"),
+        (["lateral=false", "ring=true"], "ring and untied must go with lateral = true"),
         (["plasticity.target=0"], r"plasticity\.target must be within 0\.\.1"),
         (["plasticity.mu=0.1"], "unknown key 'mu'"),
     ],

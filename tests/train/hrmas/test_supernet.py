@@ -32,9 +32,9 @@ def clips(rng, n=6):
     return (rng.random((n, 20, 8)) < 0.4).astype(np.int16)
 
 
-def supernet(lateral=True, seed=0):
+def supernet(lateral=True, seed=0, **options):
     torch.manual_seed(seed)
-    found = Supernet(CONFIG, SIZES, lateral, 8, 3, 1)
+    found = Supernet(CONFIG, SIZES, lateral, 8, 3, 1, **options)
     calibrate(found, clips(np.random.default_rng(seed)), target=0.15)
     return found
 
@@ -51,12 +51,15 @@ def decide(net, rng):
     return net
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_supernet_of_certain_choices_is_the_discrete_network_bit_for_bit(seed):
-    rng = np.random.default_rng(seed)
-    net = decide(supernet(lateral=seed == 0), rng)
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [({}, [3, 4]), ({"lateral": False}, [3, 4]), ({"ring": True}, [3, 4]), ({"untied": True}, [24, 12]), ({"ring": True, "untied": True}, [24, 12])],
+)
+def test_a_supernet_of_certain_choices_is_the_discrete_network_bit_for_bit(options, sizes):
+    rng = np.random.default_rng(len(options))
+    net = decide(supernet(**options), rng)
     found = discrete_model(net, discrete_config(net, CONFIG, found_topologies(net)))
-    assert [topology.size for topology in found.topologies] == [3, 4]
+    assert [topology.size for topology in found.topologies] == sizes
     payloads = to_input(clips(rng), 2)
     a, b = net(payloads), found(payloads)
     for one, other in zip(a.spikes, b.spikes, strict=True):
@@ -112,6 +115,26 @@ def test_candidates_are_as_many_as_motifs_allow(neurons, size, intra, between):
     place = candidates.place.numpy()
     assert np.count_nonzero(place < size * size) == intra
     assert np.count_nonzero((place >= size * size) & (place < candidates.starts[-1])) == between
+
+
+def test_a_ring_links_the_last_motif_to_the_first_with_the_types_of_all_others():
+    rng = np.random.default_rng(4)
+    chain, ring = (decide(supernet(ring=closed), np.random.default_rng(4)).candidates[0].topology() for closed in (False, True))
+    assert (chain.deltas, ring.deltas) == ((-1, 1), (-1, 1, 7, -7))  # 8 motifs of 3
+    assert np.array_equal(ring.intra, chain.intra)
+    assert np.array_equal(ring.lateral, np.concatenate([chain.lateral, chain.lateral]))
+    assert Candidates(12, (6,), True, ring=True).topology().deltas == (-1, 1)  # the other of two motifs is a neighbor already
+    both = decide(supernet(ring=True, untied=True), rng).candidates[0].topology()
+    far = np.subtract.outer(np.arange(24), np.arange(24))
+    assert {int(d) for d in np.unique(np.abs(far[both.intra > 0]))} == {0, 1, 2, 3, 21}
+
+
+def test_untied_types_differ_between_motifs():
+    topology = decide(supernet(untied=True), np.random.default_rng(0)).candidates[0].topology()
+    blocks = [topology.intra[3 * m : 3 * m + 3, 3 * m : 3 * m + 3] for m in range(8)]
+    assert all(np.array_equal(block, blocks[0]) for block in blocks)
+    between = np.array([np.diag(topology.intra[3 * m : 3 * m + 3, 3 * m + 3 : 3 * m + 6]) for m in range(7)])
+    assert len(np.unique(between, axis=0)) > 1
 
 
 def test_gradients_by_logits_are_those_of_the_mixture():
@@ -184,9 +207,10 @@ def test_time_constants_are_drawn_together_to_few_kinds():
     assert np.array_equal(cluster(tau, 64), tau)
 
 
-def test_the_price_of_certain_choices_is_what_the_network_takes():
+@pytest.mark.parametrize("options", [{}, {"ring": True}, {"untied": True}])
+def test_the_price_of_certain_choices_is_what_the_network_takes(options):
     rng = np.random.default_rng(2)
-    net = decide(supernet(), rng)
+    net = decide(supernet(**options), rng)
     with torch.no_grad():
         for weights in net.lateral:
             weights.clamp_(min=0.2)  # none rounds to 0, for that would not be stored
@@ -203,7 +227,7 @@ def test_the_price_of_certain_choices_is_what_the_network_takes():
     counts = model.topologies[0].counts()
     assert float(price.synapses) == fan_out.sum()
     assert float(price.cycles) == pytest.approx(float((fan_out * rate.numpy()).sum()), rel=1e-5)
-    assert float(price.memory) == 4 * fan_out.sum() + 6 * (counts["excitatory"] + counts["inhibitory"])
+    assert float(price.memory) == 4 * fan_out.sum() + 6 * (counts["excitatory"] + counts["inhibitory"])  # untied: one motif, which lists every link
 
 
 def test_a_price_pulls_links_away():
