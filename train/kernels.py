@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numba.extending import overload
 
-__all__ = ["AT_HIGH", "AT_LOW", "HELD", "SPIKE", "arrivals", "gather_distances", "layer_forward"]
+__all__ = ["AT_HIGH", "AT_LOW", "HELD", "NEVER", "SPIKE", "arrivals", "gather_distances", "layer_forward"]
 
 # status of a neuron at a timestep: fired; refractory (its membrane kept its value); current of compartment c at its limit: AT_HIGH << 2c, AT_LOW << 2c
 SPIKE, HELD, AT_HIGH, AT_LOW = 1, 2, 4, 8
+NEVER = np.int32(2**31 - 1)  # threshold of a neuron that does not fire, in the narrow form
 
 
 @numba.njit(inline="always")
@@ -49,7 +51,7 @@ def arrivals(source, where, amount, count):  # type: ignore[no-untyped-def]
 
 @numba.njit(fastmath={"contract"})
 def _gather_dense(drive, dense, first, where, amount, count):  # type: ignore[no-untyped-def]
-    """Add the rows ``first + where`` of ``dense`` to ``drive``, four in a pass so that the sums stay in registers."""
+    """Add ``amount`` times the rows ``first + where`` of ``dense`` to ``drive``, four in a pass so that the sums stay in registers."""
     done = 0
     while done + 4 <= count:
         a, b, c, d = dense[first + where[done]], dense[first + where[done + 1]], dense[first + where[done + 2]], dense[first + where[done + 3]]
@@ -150,6 +152,70 @@ def _reset(v, status, subtract, reset_by, membrane, spikes):  # type: ignore[no-
         v[k] = left if status[k] & SPIKE else v[k]
 
 
+def advance(i, v, exact, wait, drive, current_decay, membrane_decay, bias, threshold, reset_by, drive_shift, current_shift, firing, subtract, refractory,
+            bits, spikes, membrane, status):  # fmt: skip  # type: ignore[no-untyped-def]
+    """S2 to S6 of all neurons of a sample at one timestep; the type of ``v`` chooses the form.
+
+    int32 is the narrow form, for what most layers are: one compartment, no refractory period, no shifts, 16-bit formats (``ops.narrow_form``). Its
+    products stay within 32 bits, and one loop of vector instructions does everything. int64 is the form of everything else.
+
+    Returns
+    -------
+    i_saturated, v_saturated : int
+    """
+    raise NotImplementedError("for compiled code")
+
+
+@overload(advance)
+def _advance(i, v, exact, wait, drive, current_decay, membrane_decay, bias, threshold, reset_by, drive_shift, current_shift, firing, subtract, refractory,
+             bits, spikes, membrane, status):  # fmt: skip  # type: ignore[no-untyped-def]
+    return _advance_narrow if v.dtype == numba.int32 else _advance_wide
+
+
+def _advance_wide(i, v, exact, wait, drive, current_decay, membrane_decay, bias, threshold, reset_by, drive_shift, current_shift, firing, subtract, refractory,
+                  bits, spikes, membrane, status):  # fmt: skip  # type: ignore[no-untyped-def]
+    membrane_bits, current_bits, decay_bits = bits
+    v_hi, i_hi, i_saturated = (1 << (membrane_bits - 1)) - 1, (1 << (current_bits - 1)) - 1, 0
+    for c in range(len(i)):
+        i_saturated += _synapse(i[c], drive[c], current_decay[c], drive_shift, decay_bits, -i_hi - 1, i_hi)
+    v_saturated = _membrane(v, i, membrane_decay, current_shift, bias, threshold, firing, wait, decay_bits, -v_hi - 1, v_hi, exact, status)
+    _reset(v, status, subtract, reset_by, membrane, spikes)
+    for k in range(len(v)):
+        wait[k] = refractory[k] if status[k] == SPIKE else max(0, wait[k] - 1)
+    for c in range(len(i)):
+        _limits(i[c], -i_hi - 1, i_hi, 2 * c, status)
+    return i_saturated, v_saturated
+
+
+def _advance_narrow(i, v, exact, wait, drive, current_decay, membrane_decay, bias, threshold, reset_by, drive_shift, current_shift, firing, subtract,
+                    refractory, bits, spikes, membrane, status):  # fmt: skip  # type: ignore[no-untyped-def]
+    # each np.int32 keeps LLVM from widening to 64 bits, in which half as many neurons fit a vector
+    membrane_bits, current_bits, decay_bits = bits
+    v_hi, i_hi = np.int32((1 << (membrane_bits - 1)) - 1), np.int32((1 << (current_bits - 1)) - 1)
+    v_lo, i_lo, low, shift, sign = np.int32(-v_hi - 1), np.int32(-i_hi - 1), np.int32((1 << decay_bits) - 1), np.int32(decay_bits), np.int32(31)
+    one, i_saturated, v_saturated = i[0], np.int32(0), np.int32(0)
+    decay, arrived = current_decay[0], drive[0]
+    for k in range(len(v)):
+        product = np.int32(one[k] * decay[k])
+        kept = np.int32(np.int32(product + np.int32(np.int32(product >> sign) & low)) >> shift)  # D1
+        sum_i = np.int32(kept + np.int32(arrived[k]))
+        new_i = min(i_hi, max(i_lo, sum_i))
+        product = np.int32(v[k] * membrane_decay[k])
+        kept = np.int32(np.int32(product + np.int32(np.int32(product >> sign) & low)) >> shift)
+        sum_v = np.int32(np.int32(kept + bias[k]) + new_i)
+        u = min(v_hi, max(v_lo, sum_v))
+        i_saturated += sum_i != new_i
+        v_saturated += sum_v != u
+        fires = u >= threshold[k]
+        one[k] = new_i
+        membrane[k] = u
+        spikes[k] = np.float32(fires)
+        status[k] = np.uint8(fires) | np.uint8(np.uint8(new_i >= i_hi) << 2) | np.uint8(np.uint8(new_i <= i_lo) << 3)
+        left = np.int32(u - reset_by[k]) if subtract[k] else np.int32(0)
+        v[k] = left if fires else u
+    return i_saturated, v_saturated
+
+
 # loops where numpy would do with one line: array expressions take numba many times as long to compile
 @numba.njit(nogil=True)
 def _part(part, parts, source, lag, delays, dense, intra, lateral, deltas, axon_first, axon_delay, axon_compartment, synapse_start, target, weight,
@@ -159,15 +225,13 @@ def _part(part, parts, source, lag, delays, dense, intra, lateral, deltas, axon_
     n, k_compartments = neuron.shape[1], len(neuron) - 4
     threshold, reset_by, bias, membrane_decay = neuron[0], neuron[1], neuron[2], neuron[3]
     firing, subtract, refractory, initial, drive_shift, current_shift = fixed[0] > 0, fixed[1] > 0, fixed[2], fixed[3], fixed[4], fixed[5]
-    membrane_bits, current_bits, decay_bits = bits
-    v_hi, i_hi = (1 << (membrane_bits - 1)) - 1, (1 << (current_bits - 1)) - 1
-    any_held, n_axons = refractory.max() > 0, len(axon_delay)
+    n_axons = len(axon_delay)
     longest = 0
     for axon in range(n_axons):
         longest = max(longest, axon_delay[axon])
     n_slots = longest + 1
-    v, i, exact = np.zeros(n, np.int64), np.zeros((k_compartments, n), np.int64), np.zeros(n, np.int64)
-    wait, fired = np.zeros(n, np.int64), np.zeros(n + 1, np.int64)
+    v, i, exact, wait = np.zeros(n, neuron.dtype), np.zeros((k_compartments, n), neuron.dtype), np.zeros(n, neuron.dtype), np.zeros(n, neuron.dtype)
+    fired = np.zeros(n + 1, np.int64)
     ring = np.zeros((n_slots, k_compartments, n), np.float32)  # drive of the coming timesteps
     where, amount = np.zeros((n_steps, n_sources + 1), np.int32), np.zeros((n_steps, n_sources), np.float32)
     count = np.zeros(n_steps, np.int64)
@@ -204,21 +268,18 @@ def _part(part, parts, source, lag, delays, dense, intra, lateral, deltas, axon_
                 for f in range(n_fired):
                     _gather_axons(ring, t, n_sources + fired[f], np.float32(1), axon_first, axon_delay, axon_compartment, synapse_start, target, weight)
             now = status[t, b]
-            for c in range(k_compartments):
-                i_saturated += _synapse(i[c], drive[c], neuron[4 + c], drive_shift, decay_bits, -i_hi - 1, i_hi)
-            v_saturated += _membrane(v, i, membrane_decay, current_shift, bias, threshold, firing, wait, decay_bits, -v_hi - 1, v_hi, exact, now)
+            i_more, v_more = advance(
+                i, v, exact, wait, drive, neuron[4:], membrane_decay, bias, threshold, reset_by, drive_shift, current_shift, firing, subtract, refractory,
+                bits, spikes[t, b], membrane[t, b], now,
+            )  # fmt: skip
+            i_saturated += i_more
+            v_saturated += v_more
             drive[:] = 0
-            _reset(v, now, subtract, reset_by, membrane[t, b], spikes[t, b])
             if listed:
                 n_fired = 0
                 for k in range(n):
                     fired[n_fired] = k
                     n_fired += now[k] & SPIKE
-            if any_held:
-                for k in range(n):
-                    wait[k] = refractory[k] if now[k] == SPIKE else max(0, wait[k] - 1)
-            for c in range(k_compartments):
-                _limits(i[c], -i_hi - 1, i_hi, 2 * c, now)
             if len(current):
                 for c in range(k_compartments):
                     for k in range(n):
@@ -252,7 +313,7 @@ def layer_forward(source, lag, delays, dense, intra, lateral, deltas, axon_first
         Axons in order of their source: arrivals 0..S-1, then the group's own neurons. [1] is none.
     synapse_start : int64 [n_axons + 1]; target : int64 [n_synapses]; weight : float32 [n_synapses]
         Their synapses, effective weights.
-    neuron : int64 [4 + K, N]
+    neuron : int64 [4 + K, N], or int32 for the narrow form (``advance``)
         Rows threshold, reset_by, bias, membrane_decay, current_decay of each compartment.
     fixed : int64 [6, N]
         Rows firing, subtract, refractory, initial, drive_shift, current_shift.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..edge.errors import NetworkError
-from .kernels import layer_forward
+from .kernels import NEVER, layer_forward
 from .kernels_backward import layer_backward
 
 __all__ = ["LayerResult", "check_reach", "layer_op"]
@@ -63,7 +63,8 @@ def layer_op(
         raise NetworkError(f"weights, thresholds, biases and decays of {name} must be integers: round them before the kernel (train/quantize.py)")
     x, *matrices, synapses = (tensor.numpy() for tensor in links)
     delays, deltas, *axons = (tensor.numpy() for tensor in wiring)
-    layer_forward(x, lag, delays, *matrices, deltas, *axons, synapses, whole.numpy(), fixed.numpy(), tuple(bits), PARTS, *(part.numpy() for part in result))
+    state = _state_form(whole.numpy(), fixed.numpy(), bits)
+    layer_forward(x, lag, delays, *matrices, deltas, *axons, synapses, state, fixed.numpy(), tuple(bits), PARTS, *(part.numpy() for part in result))
     if t and b and n:
         _check_exact(int(result[5][:, 2].max()), int(result[5][:, 2].min()), links[1:], wiring, x.shape[2], n, name)
     return result
@@ -148,6 +149,21 @@ def _empty_result(source: torch.Tensor, neuron: torch.Tensor, bits: list[int], e
     current = source.new_empty((t, b, compartments, n) if decays else (0, 0, 0, 0), dtype=state)
     status, counts = source.new_empty((t, b, n), dtype=mark), source.new_empty((b, 3), dtype=torch.int64)
     return source.new_empty(t, b, n), after, source.new_empty((t, b, n), dtype=state), current, status, counts
+
+
+def _state_form(neuron: np.ndarray, fixed: np.ndarray, bits: list[int]) -> np.ndarray:
+    """``neuron`` as int32 where the narrow form of ``kernels.advance`` holds every value, else as it is.
+
+    A sum of S1 is within 2**24 (``_check_exact``), a product of a 16-bit state and a decay factor of at most 15 bits within 2**31.
+    """
+    firing, _, refractory, initial, drive_shift, current_shift = fixed
+    plain = len(neuron) == 5 and max(bits[:2]) <= 16 and bits[2] <= 15 and not (refractory.any() or drive_shift.any() or current_shift.any())
+    limit = 1 << 24
+    if not plain or np.abs(neuron).max(initial=0) > limit or neuron[3:].max(initial=0) >> bits[2]:
+        return neuron
+    narrow = neuron.astype(np.int32)
+    narrow[0, firing == 0] = NEVER
+    return narrow
 
 
 def _check_shapes(
