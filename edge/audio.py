@@ -19,10 +19,11 @@ import numpy as np
 
 from .errors import DataError, MissingTool
 
-__all__ = ["MIN_RATE", "audio_blocks", "read_audio", "resample", "to_int16"]
+__all__ = ["FRAME", "MIN_RATE", "audio_blocks", "frame_powers", "read_audio", "resample", "speech_power", "to_int16"]
 
 MIN_RATE = 4_000  # Hz; below it no speech sound survives
 BLOCK_MS = 10_000
+FRAME = 320  # samples: 20 ms at 16 kHz
 HALF_TAPS = 10  # half length of the resampling filter, in samples of the slower rate
 
 _TRUNCATED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's own words about a WAV that ends early
@@ -166,3 +167,40 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     array([     0,      2, -32768], dtype=int16)
     """
     return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+
+
+def frame_powers(clips: np.ndarray) -> np.ndarray:
+    """Mean square of each 20 ms frame.
+
+    Parameters
+    ----------
+    clips : int16 or floating [..., n_samples]
+        The last, incomplete frame is left out, except where it is the only one.
+
+    Returns
+    -------
+    float64 [..., n_frames], in squared int16 steps
+    """
+    n_samples = clips.shape[-1]
+    length = min(FRAME, n_samples)
+    n_frames = n_samples // length
+    frames = clips[..., : n_frames * length].reshape(*clips.shape[:-1], n_frames, length)
+    return np.einsum("...i,...i->...", frames, frames, dtype=np.float64) / length
+
+
+def speech_power(clips: np.ndarray) -> np.ndarray:
+    """Mean square of the frames of a clip that lie at most 30 dB below its loudest one: the level of its speech, not of its pauses.
+
+    Every signal-to-noise ratio of this package is this power over the mean square of the noise. ``train/augment.py`` has a compiled twin.
+
+    Parameters
+    ----------
+    clips : int16 or floating [..., n_samples]
+
+    Returns
+    -------
+    float64 [...], in squared int16 steps
+    """
+    powers = frame_powers(clips)
+    is_loud = powers >= powers.max(axis=-1, keepdims=True) / 1000.0
+    return (powers * is_loud).sum(axis=-1) / is_loud.sum(axis=-1)

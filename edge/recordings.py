@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .audio import audio_blocks
+from .audio import audio_blocks, speech_power
 from .clips import Clips
 from .errors import DataError, UsageError
 
@@ -114,12 +114,15 @@ class Mix:
         The mix is the same for the same clips, hours and seed.
     keyword_share : float, 0..1
         How many of the words are keywords.
+    snr_db : float
+        Every word is brought to the median ``speech_power`` of the words, every piece of background to at most that power less ``snr_db``.
     """
 
     clips: Clips
     hours: float
     seed: int = 0
     keyword_share: float = 0.25
+    snr_db: float = 15.0
     spoken: list[Spoken] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -130,8 +133,11 @@ class Mix:
         self._noise = np.flatnonzero(np.array(quiet)[self.clips.labels])
         self._others = np.flatnonzero(np.array(other)[self.clips.labels])
         self._keywords = np.flatnonzero(~(np.array(quiet) | np.array(other))[self.clips.labels])
+        words = np.concatenate([self._keywords, self._others])
         if not len(self._noise) or not len(self._keywords):
             raise DataError(f"a mix needs clips of keywords and of _silence_ in split {self.clips.split}: it has {len(self._keywords)} and {len(self._noise)}")
+        self._power = np.maximum(speech_power(self.clips.pcm), 1.0)  # one step of int16: digital silence stays silence
+        self._level = float(np.median(self._power[words]))
 
     def blocks(self, sample_rate: int) -> Iterator[np.ndarray]:
         """int16 samples, one word with the pause before it at a time."""
@@ -148,19 +154,24 @@ class Mix:
             bed = next(background)
             while len(bed) < gap + size:
                 bed = np.concatenate([bed, next(background)])
-            block = bed[: gap + size].astype(np.int32)
-            block[gap:] = block[gap:] // 4 + self.clips.pcm[clip]  # a clip brings its own noise
+            block = bed[: gap + size]
+            block[gap:] += self._scaled(clip, self._level)
             label = self.clips.classes[self.clips.labels[clip]]
             self.spoken.append(Spoken((done + gap) / sample_rate, (done + gap + size) / sample_rate, label))
             done += len(block)
             yield np.clip(block, -32768, 32767).astype(np.int16)
+
+    def _scaled(self, clip: int, power: float) -> np.ndarray:
+        """Samples int32 of a clip brought to a ``speech_power``."""
+        return np.rint(self.clips.pcm[clip] * math.sqrt(power / self._power[clip])).astype(np.int32)
 
     def _background(self, rng: np.random.Generator, sample_rate: int) -> Iterator[np.ndarray]:
         """Some seconds of background at a time: clips of noise that fade into one another."""
         fade = FADE_MS * sample_rate // 1000
         rise = np.arange(fade) * 1024 // fade
         while True:
-            pieces = self.clips.pcm[rng.choice(self._noise, 8)].astype(np.int32)
+            highest = self._level / 10 ** (self.snr_db / 10)
+            pieces = [self._scaled(clip, min(highest, self._power[clip])) for clip in rng.choice(self._noise, 8)]
             joined = [pieces[0][:-fade]]
             for before, after in pairwise(pieces):
                 joined += [(before[-fade:] * (1024 - rise) + after[:fade] * rise) >> 10, after[fade:-fade]]
@@ -168,5 +179,5 @@ class Mix:
 
     def source(self) -> dict[str, str | float | int]:
         """What was mixed, for the record."""
-        names: Sequence[str] = ("hours", "seed", "keyword_share")
+        names: Sequence[str] = ("hours", "seed", "keyword_share", "snr_db")
         return {"corpus_digest": self.clips.digest, "split": self.clips.split} | {name: getattr(self, name) for name in names}

@@ -13,17 +13,15 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from ..edge.audio import MIN_RATE, resample, to_int16
+from ..edge.audio import FRAME, MIN_RATE, frame_powers, resample, speech_power, to_int16
 from ..edge.errors import DataError
 
-__all__ = ["MAX_SECONDS", "MIN_RATE", "SAMPLE_RATE", "fit_length", "frame_powers", "read_audio", "resample", "speech_power", "to_int16"]
+__all__ = ["FRAME", "MAX_SECONDS", "MIN_RATE", "SAMPLE_RATE", "fit_length", "frame_powers", "read_audio", "resample", "speech_power", "to_int16"]
 
 SAMPLE_RATE = 16_000
 """Samples per second of every clip."""
 MAX_SECONDS = 60.0
 """Longest recording of a word; longer files are refused, not loaded."""
-FRAME = 320
-"""Samples of one power frame, 20 ms."""
 
 _TRUNCATED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile's own words about a WAV that ends early
 _STREAMED = 0x7FFFF000  # writers that cannot seek declare sizes from here up, and mean "until the end"
@@ -93,43 +91,6 @@ def _read_open(file: sf.SoundFile, path: Path, max_seconds: float, first_seconds
     if samples.ndim == 2:
         samples = samples.mean(axis=1)
     return to_int16(resample(samples, rate, SAMPLE_RATE) * 32768.0)
-
-
-def frame_powers(clips: np.ndarray) -> np.ndarray:
-    """Mean square of each 20 ms frame.
-
-    Parameters
-    ----------
-    clips : int16 or floating [..., n_samples]
-        The last, incomplete frame is left out, except where it is the only one.
-
-    Returns
-    -------
-    float64 [..., n_frames], in squared int16 steps
-    """
-    n_samples = clips.shape[-1]
-    length = min(FRAME, n_samples)
-    n_frames = n_samples // length
-    frames = clips[..., : n_frames * length].reshape(*clips.shape[:-1], n_frames, length)
-    return np.einsum("...i,...i->...", frames, frames, dtype=np.float64) / length
-
-
-def speech_power(clips: np.ndarray) -> np.ndarray:
-    """Mean square of the frames of a clip that lie at most 30 dB below its loudest one: the level of its speech, not of its pauses.
-
-    Every signal-to-noise ratio of this package is this power over the mean square of the noise. ``augment`` has a compiled twin.
-
-    Parameters
-    ----------
-    clips : int16 or floating [..., n_samples]
-
-    Returns
-    -------
-    float64 [...], in squared int16 steps
-    """
-    powers = frame_powers(clips)
-    is_loud = powers >= powers.max(axis=-1, keepdims=True) / 1000.0
-    return (powers * is_loud).sum(axis=-1) / is_loud.sum(axis=-1)
 
 
 def fit_length(samples: np.ndarray, n_samples: int) -> np.ndarray:
