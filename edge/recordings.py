@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .audio import audio_blocks, speech_power
 from .clips import Clips
@@ -161,17 +162,17 @@ class Mix:
             done += len(block)
             yield np.clip(block, -32768, 32767).astype(np.int16)
 
-    def _scaled(self, clip: int, power: float) -> np.ndarray:
+    def _scaled(self, clip: int, power: float) -> NDArray[np.int32]:
         """Samples int32 of a clip brought to a ``speech_power``."""
         return np.rint(self.clips.pcm[clip] * math.sqrt(power / self._power[clip])).astype(np.int32)
 
     def _background(self, rng: np.random.Generator, sample_rate: int) -> Iterator[np.ndarray]:
         """Some seconds of background at a time: clips of noise that fade into one another."""
         fade = FADE_MS * sample_rate // 1000
-        rise = np.arange(fade) * 1024 // fade
+        rise = np.arange(fade, dtype=np.int32) * 1024 // fade
         while True:
             highest = self._level / 10 ** (self.snr_db / 10)
-            pieces = [self._scaled(clip, min(highest, self._power[clip])) for clip in rng.choice(self._noise, 8)]
+            pieces = [self._scaled(clip, min(highest, float(self._power[clip]))) for clip in rng.choice(self._noise, 8)]
             joined = [pieces[0][:-fade]]
             for before, after in pairwise(pieces):
                 joined += [(before[-fade:] * (1024 - rise) + after[:fade] * rise) >> 10, after[fade:-fade]]
