@@ -112,7 +112,7 @@ def draw_types(axes: Axes, topology: Topology) -> None:
     types = np.concatenate([topology.intra, gap, topology.lateral.T], 1) if topology.deltas else topology.intra
     colors = ["white", "0.93", COLORS[Link.EXCITATORY], COLORS[Link.INHIBITORY], "0.4"]
     axes.imshow(types, cmap=ListedColormap(colors), vmin=-1.5, vmax=3.5, interpolation="nearest")
-    axes.set_xticks([topology.size + 1 + d for d in range(len(topology.deltas))], [f"{delta:+}" for delta in topology.deltas], fontsize=6)
+    axes.set_xticks([topology.size + 1 + d for d in range(len(topology.deltas))], [f"{delta:+}" for delta in topology.deltas], fontsize=6, rotation=90)
     axes.set_yticks([])
     axes.set_xlabel("to", fontsize=7)
     axes.set_ylabel("from", fontsize=7)
@@ -128,13 +128,14 @@ def draw_motif(axes: Axes, topology: Topology) -> None:
     axes.set_ylim(-1.5, 1.5)
     angle = np.pi / 2 - 2 * np.pi * np.arange(topology.size) / topology.size
     x, y = np.cos(angle), np.sin(angle)
+    dense = min(1.0, 80 / max(1, np.count_nonzero(topology.intra)))  # many links: thin and pale, or they hide one another
     for i, j in np.argwhere(topology.intra).tolist():
         color = COLORS[Link(int(topology.intra[i, j]))]
         if i == j:
             axes.plot(1.13 * x[i], 1.13 * y[i], "o", ms=7, mfc="none", mec=color, mew=0.8)
         else:
-            style = {"arrowstyle": "-|>", "mutation_scale": 6, "shrinkA": 4, "shrinkB": 4, "connectionstyle": "arc3,rad=0.12"}
-            axes.add_patch(FancyArrowPatch((x[i], y[i]), (x[j], y[j]), color=color, lw=0.6, alpha=0.7, **style))
+            style = {"arrowstyle": "-|>", "mutation_scale": 1 + 5 * dense, "shrinkA": 4, "shrinkB": 4, "connectionstyle": "arc3,rad=0.12"}
+            axes.add_patch(FancyArrowPatch((x[i], y[i]), (x[j], y[j]), color=color, lw=0.25 + 0.4 * dense, alpha=0.2 + 0.5 * dense, **style))
     for d, j in np.argwhere(topology.lateral).tolist():
         turn = 0.06 * topology.deltas[d]
         ends = [(r * np.cos(angle[j] - turn), r * np.sin(angle[j] - turn)) for r in (1.2, 1.42)]
@@ -148,7 +149,7 @@ def _sizes(search: Search, layer: int) -> Figure:
     for k, size in enumerate(search.config.sizes):
         axes.plot(probability[:, k], label=f"{size}", lw=1)
     axes.set(xlabel="iteration", ylabel="probability of the motif size", ylim=(0, 1.02))
-    axes.legend(fontsize=7, frameon=False, ncols=len(search.config.sizes))
+    axes.legend(fontsize=7, frameon=False, loc="upper left")
     return figure
 
 
@@ -160,6 +161,7 @@ def _repair(search: Search, layer: int, key: str, label: str) -> Figure:
         axes.plot(*zip(*after, strict=True), ".", ms=4, color="#1f6fb2", label="after it")
     if key == "rate":
         axes.axhline(search.config.plasticity.target, ls="--", lw=0.8, color="0.2", label="target")
+    axes.set_ylim(bottom=0)
     axes.set(xlabel="iteration", ylabel=label)
     axes.legend(fontsize=7, frameon=False)
     return figure
