@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random networks over every construct, on random clips: backends against the reference, every membrane, spike, score, counter and branch.
 
-    python bench/agreement.py [--backends numba] [--timesteps 1000000] [--seed 0] [--output FILE]
+    python bench/agreement.py [--backends numba] [--timesteps 1000000] [--seed 0] [--clips 12] [--output FILE]
+    python bench/agreement.py --backends c,cortex-m,riscv --clips 240
 
-Exit code 4 at the first difference, with the seed that gives it. For ``numba`` the batches and streams are compared, too.
+Exit code 4 at the first difference, with the seed that gives it. For ``numba`` the batches and streams are compared, too. A network is compiled once for all
+its clips, which run one after the other in one loaded library or one emulation of each core; more clips a network make fewer networks.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ from ormia.edge.trace import Trace, first_difference
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # the generator of random networks is the tests'
 from networks import Seeded, random_network, random_payloads
 
-CLIPS = 12
 SIZES = ((10, 6),) * 9 + ((60, 20),)  # most neurons and inputs, by turns
 
 
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--backends", default="numba")
     parser.add_argument("--timesteps", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clips", type=int, default=12, help="of each network")
     parser.add_argument("--output")
     given = parser.parse_args()
     names, begin, reached = given.backends.split(","), time.process_time(), Coverage()
@@ -78,7 +80,7 @@ def main() -> None:
         chance = Seeded(np.random.default_rng(seed))
         neurons, inputs = SIZES[seed % len(SIZES)]
         net = random_network(chance, max_neurons=neurons, max_inputs=inputs)
-        clips = [random_payloads(chance, net) for _ in range(CLIPS)]
+        clips = [random_payloads(chance, net) for _ in range(given.clips)]
         reference = Reference(net)
         expected = [reference.run(events_from_payloads(clip)) for clip in clips]
         for name in names:
