@@ -8,7 +8,7 @@ detector does, each timestep, is the text of ``Detector.step``; its parameters s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from .errors import NetworkFileError
 from .fixedpoint import decay
 from .network import Network
 
-__all__ = ["DECAY_BITS", "Detection", "Detector", "DetectorConfig", "calibrated", "detector_config", "peak_margins"]
+__all__ = ["DECAY_BITS", "Detection", "Detector", "DetectorConfig", "detector_config"]
 
 DECAY_BITS = 12
 VERSION = 1
@@ -156,47 +156,3 @@ def detector_config(net: Network) -> DetectorConfig:
     if not isinstance(background, list | tuple) or any(type(label) is not int or not 0 <= label < net.n_classes for label in background):
         raise NetworkFileError(f"detector: background must list classes in 0..{net.n_classes - 1}, not {background!r:.60}; export the network again")
     return DetectorConfig(**(dict(given) | {"background": tuple(background)}))
-
-
-def peak_margins(net: Network, config: DetectorConfig, emitted: np.ndarray) -> np.ndarray:
-    """Largest margin at which each stream would be detected as any keyword; below 0 where none leads long enough.
-
-    Parameters
-    ----------
-    net, config : Network, DetectorConfig
-        ``margin`` and ``refractory`` are not used.
-    emitted : integer [n_streams, n_timesteps, n_readouts]
-        Emitted values of each stream.
-
-    Returns
-    -------
-    int64 [n_streams]
-    """
-    peaks = np.full(len(emitted), -1, np.int64)
-    open_config = replace(config, margin=0, refractory=0, consecutive=1, warm_up=0)
-    for stream, values in enumerate(emitted):
-        detector = Detector(net, open_config)
-        run: list[tuple[int, int, int]] = []  # (timestep, label, margin) of the last detections in a row
-        for detection in detector.push(values):
-            follows = run and run[-1][:2] == (detection.timestep - 1, detection.label)
-            run = [*(run if follows else []), (detection.timestep, detection.label, detection.margin)][-config.consecutive :]
-            if len(run) == config.consecutive and detection.timestep >= config.warm_up:
-                peaks[stream] = max(peaks[stream], min(margin for _, _, margin in run))
-    return peaks
-
-
-def calibrated(net: Network, config: DetectorConfig, background: np.ndarray, share: float = 0.01) -> DetectorConfig:
-    """``config`` with the least margin at which at most ``share`` of the background streams raise a detection.
-
-    Parameters
-    ----------
-    net, config : Network, DetectorConfig
-        What to calibrate.
-    background : integer [n_streams, n_timesteps, n_readouts]
-        Emitted values of streams without a keyword, n_streams >= 1.
-    share : float, 0..1
-        Allowed share of false alarms.
-    """
-    peaks = np.sort(peak_margins(net, config, background))[::-1]
-    allowed = int(share * len(peaks))
-    return replace(config, margin=max(0, int(peaks[allowed]) + 1) if allowed < len(peaks) else 0)

@@ -52,6 +52,8 @@ class AugmentConfig:
         Longest run of timesteps and of front-end channels silenced in a clip.
     preroll_ms : float
         Noise before each clip, which the network hears and is not scored on, as a streaming device would.
+    carry : int, >= 1
+        Clips heard in a row without a reset, by front end and network; all but the first are scored as the detector does.
     """
 
     shift_ms: float = 100.0
@@ -62,6 +64,7 @@ class AugmentConfig:
     time_mask: int = 5
     channel_mask: int = 4
     preroll_ms: float = 0.0
+    carry: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,10 @@ class Config:
         Share of the teacher in the loss, where one is given.
     teacher_temperature : float, > 0
         By which both distributions are softened.
+    detector_timesteps : float, >= 1
+        Over which the detector averages.
+    false_accepts_per_hour : float, >= 0
+        For which the detector's margin is chosen, on a mix of ``valid`` with other words almost without a pause.
     """
 
     seed: int = 0
@@ -92,6 +99,8 @@ class Config:
     unknown_weight: float = 1.0
     teacher_weight: float = 0.5
     teacher_temperature: float = 2.0
+    detector_timesteps: float = 20.0
+    false_accepts_per_hour: float = 20.0
     front_end: FrontEndConfig = FrontEndConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()

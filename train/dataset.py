@@ -16,6 +16,7 @@ from .augment import Augmentation, NoiseBank, augment
 from .config import AugmentConfig
 from .corpora.corpus import Corpus
 from .loop import Epoch
+from .scoring import in_rows
 
 __all__ = ["CorpusSource", "Judge", "mask_events"]
 
@@ -81,9 +82,16 @@ class CorpusSource:
         """Augmented training events in random order, with the teacher's opinion of them where there is one."""
         audio, labels = self.train_audio(rng)
         opinions = None if self.teacher is None else self.teacher.logits(audio[:, -self.corpus.n_samples :])
-        payloads = self.front_end.payloads(audio)
+        payloads = self._events(audio)
         mask_events(payloads, rng, self.front_end.n_channels, self.settings.time_mask, self.settings.channel_mask)
         return Epoch(payloads, labels, opinions)
+
+    def _events(self, audio: np.ndarray) -> np.ndarray:
+        """Payloads of training clips; the front end goes on from clip to clip of a row (``augment.carry``), as the network will."""
+        steps = audio.shape[1] // self.front_end.hop_samples
+        whole, full = audio[:, : steps * self.front_end.hop_samples], len(audio) // self.settings.carry * self.settings.carry
+        parts = [self.front_end.payloads(in_rows(part, self.settings.carry)) for part in (whole[:full], whole[full:]) if len(part)]
+        return np.concatenate([part.reshape(-1, steps, self.n_inputs) for part in parts])
 
     def fixed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Events of a split."""

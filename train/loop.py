@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..edge.errors import DataError, Error
+from ..edge.errors import DataError, Error, UsageError
 from .config import Config, from_dict, to_dict
 from .model import SCMLModel
+from .scoring import clip_scores, in_rows
 
 __all__ = [
     "Epoch",
@@ -120,10 +121,12 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
     DataError
         If a class has no training clip.
     UsageError
-        If ``output`` holds a checkpoint of another configuration.
+        If ``batch`` is no multiple of ``augment.carry``, or ``output`` holds a checkpoint of another configuration.
     TrainingStopped
         If the loss is not finite; the last good checkpoint stays.
     """
+    if config.augment.carry < 1 or config.batch % config.augment.carry:
+        raise UsageError(f"batch must be a whole number of rows of augment.carry clips, not {config.batch} with rows of {config.augment.carry}")
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)
@@ -224,9 +227,9 @@ def train_step_loss(
     loss : scalar; logits : float32 [n_samples, n_classes]; rate : float
         Mean firing rate over layers.
     """
-    out = model(to_input(payloads, len(model.constants)))
-    window = scored + len(model.constants)
-    scores = out.emitted[-window:].sum(0)
+    flush = len(model.constants)
+    out = model(to_input(in_rows(payloads, config.augment.carry), flush))
+    scores = clip_scores(out.emitted, len(payloads), scored, flush, config.detector_timesteps)
     logits = gain * scores * (4.0 / (model.config.nominal_threshold * scored))
     loss = nn.functional.cross_entropy(logits, truth, weight=balance, label_smoothing=config.label_smoothing)
     if opinion is not None:  # Hinton et al. 2015: softened distributions, weighted by the temperature's square to keep the size of the gradient

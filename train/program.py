@@ -14,12 +14,15 @@ import numpy as np
 import torch
 
 from ..edge import frontend
-from ..edge.detector import DetectorConfig, calibrated, detector_config
+from ..edge.clips import Clips
+from ..edge.detector import DECAY_BITS, DetectorConfig, detector_config
 from ..edge.errors import DataError, UsageError
 from ..edge.files import write_whole
 from ..edge.netfile import network_digest, read_network, write_network
 from ..edge.network import Network
+from ..edge.recordings import Mix
 from ..edge.runtime import Runtime
+from ..edge.stream_evaluation import hear, margin_for
 from .config import AugmentConfig, Config, FrontEndConfig, from_dict, to_dict
 from .corpora.corpus import Corpus
 from .dataset import CorpusSource, Judge
@@ -33,6 +36,8 @@ __all__ = ["calibrate_detector", "export_checkpoint", "export_model", "load_corp
 
 EVENTS = "events"  # kind of front end that stands for none
 BATCH = 256  # clips scored at once
+CONSECUTIVE = 4  # timesteps in a row in which a keyword must lead
+CALIBRATION_HOURS = 1.0
 
 
 def make_front_end(config: FrontEndConfig) -> frontend.FrontEnd:
@@ -124,7 +129,7 @@ def export_model(
     }
     net = to_network(model, source.classes, payload_bits=source.payload_bits, name=name, metadata=metadata)
     if isinstance(source, CorpusSource):
-        net = dataclasses.replace(net, metadata={**metadata, "detector": calibrate_detector(net, source).as_dict()})
+        net = dataclasses.replace(net, metadata={**metadata, "detector": calibrate_detector(net, source, config).as_dict()})
     path = output / "net.ormia"
     write_network(path, net)
     runtime = Runtime(read_network(path))  # what is scored is the file, not the object in memory
@@ -140,20 +145,17 @@ def export_model(
     return metrics
 
 
-def calibrate_detector(net: Network, source: CorpusSource) -> DetectorConfig:
-    """The default detector with the margin at which 1 % of the background of ``valid`` raises a false alarm.
-
-    Each stream is two background clips in a row: the detector's warm-up passes during the first.
-    """
-    config = detector_config(net)
+def calibrate_detector(net: Network, source: CorpusSource, config: Config) -> DetectorConfig:
+    """The detector with the least margin at which a mix of ``valid`` raises no more false alarms than the recipe allows; the least without ``_silence_``."""
+    smoothing = round((1 << DECAY_BITS) * (1 - 1 / max(1.0, config.detector_timesteps)))
+    detector = dataclasses.replace(detector_config(net), smoothing=smoothing, consecutive=CONSECUTIVE)
     audio, labels = source.fixed_audio("valid")
-    background = audio[np.isin(labels, config.background)]
-    if len(background) == 0:
-        return config
-    streams = np.concatenate([np.roll(background, 1, axis=0), background], axis=1)
-    runtime = Runtime(net)
-    emitted = np.stack([runtime.stream().push(payloads) for payloads in source.front_end.payloads(streams)])
-    return calibrated(net, config, emitted)
+    clips = Clips(audio, labels, source.classes, tuple(map(str, range(len(labels)))), "valid", source.digest, source.corpus.sample_rate)
+    labelled = {clips.classes[label] for label in np.unique(clips.labels)}
+    if "_silence_" not in labelled or all(name.startswith("_") for name in labelled):
+        return detector
+    net = dataclasses.replace(net, metadata={**net.metadata, "detector": detector.as_dict()})
+    return dataclasses.replace(detector, margin=margin_for(net, [hear(net, Mix(clips, CALIBRATION_HOURS))], config.false_accepts_per_hour))
 
 
 def export_checkpoint(output: Path, data: Path, name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ormia.edge.detector import Detection, Detector, DetectorConfig, calibrated, detector_config, peak_margins
+from ormia.edge.detector import Detection, Detector, DetectorConfig, detector_config
 from ormia.edge.errors import NetworkFileError
 from ormia.edge.netfile import read_network, write_network
 from ormia.edge.network import Formats, Network, Readout
@@ -88,22 +88,3 @@ def test_parameters_travel_in_the_file(tmp_path):
 def test_parameters_that_are_none_are_refused_with_a_sentence(given):
     with pytest.raises(NetworkFileError, match=r"detector: .*must .*; export the network again"):
         detector_config(three_classes(detector=given))
-
-
-def test_calibration_finds_the_least_margin_that_keeps_false_alarms_rare():
-    rng = np.random.default_rng(0)
-    net = three_classes()
-    streams = rng.integers(-30, 30, (200, 30, 4))
-    base = DetectorConfig(smoothing=3000, consecutive=2, refractory=3, warm_up=4, background=(2,))
-    for share in (0.0, 0.05, 0.5):
-        config = calibrated(net, base, streams, share)
-
-        def alarms(margin: int, config: DetectorConfig = config) -> int:
-            return sum(bool(Detector(net, replace(config, margin=margin)).push(s)) for s in streams)
-
-        assert alarms(config.margin) <= share * 200
-        assert alarms(config.margin - 1) > share * 200
-    peaks = peak_margins(net, base, streams)
-    for stream, peak in zip(streams[:20], peaks[:20], strict=True):
-        assert Detector(net, replace(base, margin=int(peak))).push(stream) or peak < 0
-        assert not Detector(net, replace(base, margin=int(peak) + 1)).push(stream)
