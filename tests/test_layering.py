@@ -27,11 +27,12 @@ HEAVY = {
     "amaranth_boards": ["hdl"],
     "cocotb": ["sim"],
     "cocotb_tools": ["sim"],
-    "matplotlib": ["edge/report", "train/hrmas"],  # the report; plots of a search
+    "matplotlib": ["edge/report", "train/hrmas", "train/timescales"],  # the report; plots of searches
+    "optuna": ["train/timescales"],
     "jinja2": ["edge/report"],
 }
 # what neither `ormia --help` nor the modules of its commands load
-SLOW = ["torch", "numba", "amaranth", "cocotb", "matplotlib", "scipy", "jinja2", "tensorboard", "gymnasium", "h5py"]
+SLOW = ["torch", "numba", "amaranth", "cocotb", "matplotlib", "scipy", "jinja2", "tensorboard", "gymnasium", "h5py", "optuna"]
 
 
 def imports(source: str, package: str) -> Iterator[tuple[int, str]]:
