@@ -83,7 +83,7 @@ class EventSource(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """One epoch, as logged."""
+    """One epoch, as logged; ``saturated`` is the share of currents and membranes at a limit of their format (D2), in the worst layer."""
 
     epoch: int
     loss: float
@@ -91,6 +91,7 @@ class Progress:
     valid_accuracy: float
     rate: float
     learning_rate: float
+    saturated: float
 
 
 class TrainingStopped(Error):
@@ -150,16 +151,16 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
             if epoch + 1 < config.epochs:
                 coming = ahead.submit(draw_epoch, config, source, epoch + 1)
             torch.manual_seed(seed)
-            loss_sum, correct, rates = 0.0, 0, []
+            loss_sum, correct, rates, limits = 0.0, 0, [], []
             for start in range(0, len(labels), config.batch):
                 part = slice(start, start + config.batch)
                 truth = torch.from_numpy(labels[part])
                 opinion = None if opinions is None else torch.from_numpy(opinions[part])
-                loss, logits, rate = train_step_loss(model, gain, config, payloads[part], truth, source.scored_timesteps, balance, opinion)
+                loss, logits, rate, limit = train_step_loss(model, gain, config, payloads[part], truth, source.scored_timesteps, balance, opinion)
                 if not torch.isfinite(loss):
                     raise TrainingStopped(
-                        f"the loss must be finite; it is not at epoch {epoch}, step {start // config.batch}. Lower learning_rate (now {config.learning_rate}) "
-                        f"or grad_clip; {output / CHECKPOINT} holds the last good epoch"
+                        f"the loss must be finite; it is not at epoch {epoch}, step {start // config.batch}{_first_lost(model)}. "
+                        f"Lower learning_rate (now {config.learning_rate}) or grad_clip; {output / CHECKPOINT} holds the last good epoch"
                     )
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -172,6 +173,7 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
                 loss_sum += float(loss.detach()) * len(truth)
                 correct += int((logits.argmax(1) == truth).sum())
                 rates.append(rate)
+                limits.append(limit)
             judged = average.module if average else model
             progress = Progress(
                 epoch,
@@ -180,6 +182,7 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
                 accuracy(judged, valid_payloads, valid_labels),
                 float(np.mean(rates)),
                 config.learning_rate * schedule.lr_lambdas[0](schedule.last_epoch),
+                float(np.mean(limits)),
             )
             _save(output, config, source, state, gain, epoch + 1)
             log.write(progress)
@@ -219,13 +222,13 @@ def train_step_loss(
     scored: int,
     balance: torch.Tensor,
     opinion: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, float]:
+) -> tuple[torch.Tensor, torch.Tensor, float, float]:
     """Loss of one batch: cross-entropy on the class scores, a teacher's share of it, and a pull of every layer's firing rate toward the target.
 
     Returns
     -------
-    loss : scalar; logits : float32 [n_samples, n_classes]; rate : float
-        Mean firing rate over layers.
+    loss : scalar; logits : float32 [n_samples, n_classes]; rate, saturated : float
+        Mean firing rate over layers; share of saturated currents or membranes in the layer that has most.
     """
     flush = len(model.constants)
     out = model(to_input(in_rows(payloads, config.augment.carry), flush))
@@ -241,7 +244,13 @@ def train_step_loss(
         excess = rate.mean() - config.rate_target
         silent = (0.01 - rate).clamp(min=0)
         loss = loss + config.rate_weight * (excess.clamp(min=0) ** 2 * 20 + silent.mean() * 5)
-    return loss, logits.detach(), float(torch.cat(rates).mean().detach())
+    return loss, logits.detach(), float(torch.cat(rates).mean().detach()), float(out.saturated.max())
+
+
+def _first_lost(model: SCMLModel) -> str:
+    """Where the first parameter that is no longer finite is, for a message."""
+    lost = [name for name, parameter in model.named_parameters() if not torch.isfinite(parameter).all()]
+    return f", after {lost[0]} was lost" if lost else ""
 
 
 def to_input(payloads: np.ndarray, flush: int) -> torch.Tensor:

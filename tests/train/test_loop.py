@@ -156,3 +156,12 @@ def test_a_motif_that_does_not_divide_its_layer_is_refused(tmp_path: Path) -> No
     config = dataclasses.replace(SMALL, model=ModelConfig(layers=(LayerConfig(neurons=20, motif=8),)))
     with pytest.raises(UsageError, match=r"the motif size must divide the layer: 20 neurons"):
         fit(config, Toy(), tmp_path)
+
+
+def test_the_log_states_how_much_saturates(tmp_path: Path) -> None:
+    narrow = dataclasses.replace(SMALL, epochs=1, model=dataclasses.replace(SMALL.model, membrane_bits=10, nominal_threshold=1024))
+    seen: list[Progress] = []
+    fit(narrow, Toy(), tmp_path, report=seen.append)
+    fit(dataclasses.replace(SMALL, epochs=1), Toy(), tmp_path / "wide", report=seen.append)
+    assert 1 > seen[0].saturated > seen[1].saturated >= 0
+    assert "saturated" in (tmp_path / "log.csv").read_text().splitlines()[0]

@@ -85,7 +85,7 @@ class Search:
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss of a batch, and its logits."""
         payloads, labels = batch
-        loss, logits, _ = train_step_loss(self.supernet, self.gain, self.training, payloads, labels, self.source.scored_timesteps, self.balance)
+        loss, logits, *_ = train_step_loss(self.supernet, self.gain, self.training, payloads, labels, self.source.scored_timesteps, self.balance)
         return loss, logits
 
     def architecture_step(self, train: Batch, valid: Batch) -> float:
