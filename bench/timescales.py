@@ -32,15 +32,13 @@ from ormia.train.timescales.paper import PaperConfig, train_paper
 SPREADS = (-500.0, -200.0, 0.0, 200.0, 500.0)
 TAUS = (50.0, 100.0, 200.0, 300.0, 400.0)
 DEPTHS = {"2 x 10": (10, 10), "3 x 10": (10, 10, 10)}
-BEST = {"steps_by": "iteration", "schedule": "cosine", "loss_on": "scored", "train_decays": True, "spread_penalty": 0.0}
+BEST = {"steps_by": "iteration", "schedule": "cosine", "loss_on": "scored", "train_decays": True, "spread_penalty": 0.0, "dropout": False}
 BEYOND: dict[str, dict[str, Any]] = {
-    "2 x 10, trained better": {"hidden": (10, 10), "spread_ms": 500.0} | BEST | {"train_decays": False},
-    "2 x 10, time constants trained": {"hidden": (10, 10), "spread_ms": 500.0} | BEST,
-    "1 x 10, recurrent": {"hidden": (10,)} | BEST,
-    "1 x 9, recurrent, mean 100 ms": {"hidden": (9,), "mean_ms": 100.0} | BEST,
-    "2 x 8, recurrent": {"hidden": (8, 8), "spread_ms": 500.0} | BEST,
+    "1 x 10, recurrent": {"hidden": (10,), "recurrent": True, "mean_ms": 100.0, **BEST},
+    "2 x 10, time constants trained": {"hidden": (10, 10), "spread_ms": 500.0, **BEST},
+    "2 x 8, recurrent": {"hidden": (8, 8), "recurrent": True, "spread_ms": 500.0, **BEST},
+    "2 x 10, as published, trained better": {"hidden": (10, 10), "spread_ms": 500.0, **BEST, "train_decays": False},
 }
-RECURRENT = {name for name in BEYOND if "recurrent" in name}
 
 
 def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
@@ -57,7 +55,7 @@ def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
     elif table == "emergence":
         arms = {"3 x 32": {"hidden": (32, 32, 32), "mean_ms": 200.0, "jitter": 0.0, "train_decays": True, "schedule": "half"}}
     else:
-        arms = {name: {**setting, "recurrent": name in RECURRENT} for name, setting in BEYOND.items()}
+        arms = BEYOND
     return [(arm, PaperConfig(seed=seed, **setting)) for seed in range(seeds) for arm, setting in arms.items()]
 
 
@@ -70,9 +68,9 @@ def part(config: PaperConfig, path: Path) -> dict[str, Any]:
             raise SystemExit(f"{path} is of another configuration: name other --parts or remove it")
         return found
     torch.set_num_threads(1)
-    began = time.process_time()
+    began, since = time.process_time(), time.perf_counter()
     result = train_paper(config)
-    found = {"config": described, **result, "cpu_seconds": time.process_time() - began}
+    found = {"config": described, **result, "cpu_seconds": time.process_time() - began, "wall_seconds": time.perf_counter() - since}
     make_folder(path.parent)
     write_whole(path, json.dumps(found) + "\n")
     return found
@@ -103,31 +101,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=tables, choices=tables)
     parser.add_argument("--seeds", type=int, default=5, help="counted from 0")
+    parser.add_argument("--only", default="", help="train only arms whose name has this in it; the others are shown where they are finished")
     parser.add_argument("--jobs", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--parts", type=Path, default=Path("runs/bench/timescales"), help="folder of finished trainings")
     parser.add_argument("--results", type=Path, default=Path("bench/results"), help="folder of the outputs timescales_TABLE.json")
+    parser.add_argument("--finished", action="store_true", help="train nothing: tables of what is finished")
     options = parser.parse_args()
+
+    def wanted(arm: str) -> bool:
+        return not options.finished and options.only in arm
+
     for table in options.tables:
-        planned = trainings(table, options.seeds)
-        began, done = time.perf_counter(), 0
+        planned = [(arm, config, options.parts / table / f"{arm_seed(arm, config)}.json") for arm, config in trainings(table, options.seeds)]
         found: dict[int, dict[str, Any]] = {}
         with ProcessPoolExecutor(options.jobs) as pool:
-            waiting = {
-                pool.submit(part, config, options.parts / table / f"{arm.replace(' ', '_').replace(',', '')}_seed{config.seed}.json"): k
-                for k, (arm, config) in enumerate(planned)
-            }
+            waiting = {pool.submit(part, config, path): k for k, (arm, config, path) in enumerate(planned) if path.exists() or wanted(arm)}
             for ready in as_completed(waiting):
-                found[waiting[ready]] = ready.result()
-                done += 1
-                print(f"{table}: {done} of {len(planned)}, {planned[waiting[ready]][0]}: {100 * found[waiting[ready]]['test']:.2f} %", file=sys.stderr)
-        by_arm: dict[str, list[dict[str, Any]]] = {}
-        for k, (arm, _) in enumerate(planned):
-            by_arm.setdefault(arm, []).append(found[k])
-        rows = summarize(by_arm)
-        result = {"format": 1, "table": table, "seeds": options.seeds, "jobs": options.jobs, "wall_seconds": time.perf_counter() - began, "rows": rows}
-        write_whole(options.results / f"timescales_{table}.json", json.dumps({**result, "made": provenance()}, indent=1) + "\n")
-        for row in rows:
-            print(f"{table}: {row['arm']}: median {100 * row['test']['median']:.2f} %, frozen {100 * row['test_frozen']['median']:.2f} %")
+                k = waiting[ready]
+                found[k] = ready.result()
+                print(f"{table}: {len(found)} of {len(planned)}, {planned[k][0]}: {100 * found[k]['test']:.2f} %", file=sys.stderr, flush=True)
+                write_table(table, [arm for arm, *_ in planned], found, options.results)
+
+
+def arm_seed(arm: str, config: PaperConfig) -> str:
+    """Name of the file of a training."""
+    return f"{arm.replace(' ', '_').replace(',', '')}_seed{config.seed}"
+
+
+def write_table(table: str, arms: list[str], found: dict[int, dict[str, Any]], folder: Path) -> None:
+    """Write what is finished of a table: ``found`` by the position of its training in ``arms``."""
+    by_arm: dict[str, list[dict[str, Any]]] = {}
+    for k in sorted(found):
+        by_arm.setdefault(arms[k], []).append(found[k])
+    result = {"format": 1, "table": table, "planned": len(arms), "finished": len(found), "rows": summarize(by_arm), "made": provenance()}
+    write_whole(make_folder(folder) / f"timescales_{table}.json", json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

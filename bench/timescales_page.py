@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/results/timescales.md and its figures from the tables of bench/timescales.py and bench/timescales_speech.py; no figure is typed by hand.
+
+    python bench/timescales_page.py --output docs/results
+
+Published values beside ours are those of arXiv 2407.18838, read off its figures to about 0.2 points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from ormia.edge.files import make_folder, write_whole
+from ormia.train.comparison import Difference, clustered_bootstrap
+from timescales_speech import ARMS
+
+PUBLISHED = {  # table -> depth -> x -> percent
+    "spread": {
+        "2 x 10": {-500: 74.9, -400: 77.5, -200: 83.8, -100: 86.1, 0: 88.3, 100: 91.5, 200: 92.4, 400: 94.0, 500: 94.8},
+        "3 x 10": {-500: 91.0, -400: 90.8, -200: 91.4, -100: 91.7, 0: 92.8, 100: 92.7, 200: 93.4, 400: 94.4, 500: 95.8},
+    },
+    "tau": {
+        "2 x 10": {10: 49.6, 50: 56.9, 100: 60.9, 200: 80.1, 250: 85.7, 300: 86.4, 400: 85.9, 600: 85.9},
+        "3 x 10": {10: 50.3, 50: 57.5, 100: 67.8, 200: 88.7, 250: 90.7, 300: 91.3, 400: 91.4, 600: 91.4},
+    },
+}
+CEILING = 99.66  # of an observer who knows how sequences are drawn
+COLORS = {"2 x 10": "#1f6fb2", "3 x 10": "#c8442e"}
+PAIRS = [
+    ("hierarchy", "none"), ("input gain only", "none"), ("hierarchy and input gain", "none"), ("hierarchy and input gain", "input gain only"),
+    ("recurrent", "none"), ("recurrent, hierarchy", "recurrent"), ("kernels 2, 4", "kernels 3, 3, dilations 2, 2"),
+    ("kernels 4, 2", "kernels 3, 3, dilations 2, 2"), ("dilations 1, 3", "kernels 3, 3, dilations 2, 2"), ("dilations 3, 1", "kernels 3, 3, dilations 2, 2"),
+]  # fmt: skip
+
+
+def read(folder: Path, name: str) -> dict[str, Any] | None:
+    """A table, where it is there."""
+    path = folder / f"timescales_{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def place(arm: str) -> tuple[str, int]:
+    """Depth and number of an arm of a sweep, such as ``2 x 10, spread -500 ms``."""
+    depth, _, rest = arm.partition(", ")
+    found = re.search(r"[-+]?\d+", rest)
+    assert found is not None
+    return depth, int(found[0])
+
+
+def curves(table: dict[str, Any] | None, key: str = "test") -> dict[str, dict[int, dict[str, Any]]]:
+    """By depth and x."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in table["rows"] if table else []:
+        depth, x = place(row["arm"])
+        found.setdefault(depth, {})[x] = row[key]
+    return found
+
+
+def draw_curves(axes: Axes, table: dict[str, Any] | None, name: str, label: str) -> None:
+    """Ours as dots with a line through medians, published as a thin dashed line."""
+    for depth, points in curves(table).items():
+        xs = sorted(points)
+        axes.plot(xs, [100 * points[x]["median"] for x in xs], "-", color=COLORS[depth], lw=1.5, label=f"{depth}, ours{label}")
+        for x in xs:
+            axes.plot([x] * len(points[x]["runs"]), 100 * np.array(points[x]["runs"]), ".", color=COLORS[depth], ms=4, alpha=0.6)
+        published = PUBLISHED[name][depth]
+        axes.plot(list(published), list(published.values()), "--", color=COLORS[depth], lw=0.8, label=f"{depth}, published")
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """As SVG, without the date."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    write_whole(path, file.getvalue())
+
+
+def sweep_figure(tables: dict[str, dict[str, Any] | None]) -> Figure:
+    """Accuracy against the spread, with and without input gain, and against the time constant without hierarchy."""
+    figure = Figure((9.0, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    draw_curves(left, tables["spread"], "spread", "")
+    for depth, points in curves(tables["gain"]).items():
+        xs = sorted(points)
+        left.plot(xs, [100 * points[x]["median"] for x in xs], "s:", color="0.35", ms=4, lw=1.2, label=f"{depth}, ours, drive scaled by 1 - decay")
+    draw_curves(right, tables["tau"], "tau", "")
+    for axes, label in ((left, "spread, last layer less first, ms"), (right, "time constant of all layers, ms")):
+        axes.axhline(CEILING, color="0.6", lw=0.8)
+        axes.set_xlabel(label)
+        if axes.lines[1:]:
+            axes.legend(fontsize=6.5, frameon=False, loc="lower right")
+    left.set_ylabel("accuracy on scored timesteps, %")
+    return figure
+
+
+def emergence_figure(table: dict[str, Any]) -> Figure:
+    """Median time constant of each layer over epochs, a thin line a seed."""
+    figure = Figure((5.2, 3.2), layout="constrained")
+    axes = figure.subplots()
+    by_epoch = np.array(table["rows"][0]["tau_ms_by_epoch"])  # [seeds, epochs, layers, 3]
+    for layer, color in zip(range(by_epoch.shape[2]), ("#1f6fb2", "#6aa84f", "#c8442e"), strict=True):
+        axes.plot(by_epoch[:, :, layer, 1].T, color=color, lw=0.6, alpha=0.5)
+        axes.plot(np.median(by_epoch[:, :, layer, 1], 0), color=color, lw=1.8, label=f"layer {layer + 1}")
+    axes.set(xlabel="epoch", ylabel="median time constant, ms", ylim=(0, None))
+    axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def percent(values: dict[str, Any], key: str = "median") -> str:
+    """In percent, two figures behind the point."""
+    return f"{100 * values[key]:.2f}"
+
+
+def sweep_rows(tables: dict[str, dict[str, Any] | None], name: str, x_name: str) -> list[str]:
+    """One line a point of a sweep."""
+    lines = [
+        f"| network | {x_name}, ms | seeds | median, % | mean ± spread, % | frozen statistics, median, % | published, % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    frozen = curves(tables[name], "test_frozen")
+    for depth, points in curves(tables[name]).items():
+        for x in sorted(points):
+            one, published = points[x], PUBLISHED.get(name, {}).get(depth, {}).get(x, "")
+            spread = f" ± {100 * one['spread']:.2f}" if one["spread"] is not None else ""
+            lines.append(
+                f"| {depth} | {x:+d} | {len(one['runs'])} | {percent(one)} | {percent(one, 'mean')}{spread} | {percent(frozen[depth][x])} | {published} |"
+            )
+    return lines
+
+
+def made(table: dict[str, Any]) -> str:
+    """What a table was made with."""
+    seconds = sum(row["cpu_seconds"] for row in table["rows"])
+    unfinished = f" {table['finished']} of {table['planned']} trainings are finished." if table["finished"] < table["planned"] else ""
+    return f"{seconds / 60:.1f} CPU minutes for {table['finished']} trainings, {seconds / max(1, table['finished']):.0f} s each.{unfinished}"
+
+
+def section(title: str, text: list[str]) -> list[str]:
+    """A heading and what is under it."""
+    return [f"## {title}", "", *text, ""]
+
+
+def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
+    """Sections of MTS-XOR."""
+    lines: list[str] = []
+    spread, tau, gain, emergence, beyond = (tables[name] for name in ("spread", "tau", "gain", "emergence", "beyond"))
+    if spread:
+        text = ["![accuracy against spread and time constant](timescales_mts_xor.svg)", "", *sweep_rows(tables, "spread", "spread"), "", made(spread)]
+        lines += section("MTS-XOR: accuracy against the spread of the hierarchy", text)
+    if gain:
+        text = ["The drive of every hidden neuron is scaled by 1 - decay, so that a longer time constant brings no larger gain.", ""]
+        lines += section(
+            "MTS-XOR: the same without the input gain", [*text, *sweep_rows(tables, "gain", "spread"), "", gain_words(spread, gain), "", made(gain)]
+        )
+    if tau:
+        lines += section("MTS-XOR: without hierarchy", [*sweep_rows(tables, "tau", "time constant"), "", made(tau)])
+    if emergence:
+        (row,) = emergence["rows"]
+        last = np.array(row["tau_ms_by_epoch"])[:, -1, :, 1]
+        medians = ", ".join(f"{tau:.0f}" for tau in np.median(last, 0))
+        rising = int((np.diff(last, axis=1) > 0).all(1).sum())
+        text = [
+            "![median time constants over epochs](timescales_emergence.svg)", "",
+            f"3 x 32, every time constant trained from 200 ms: test {percent(row['test'])} % (median of {len(last)} seeds). Median time constants of "
+            f"the layers after the last epoch: {medians} ms (published 46, 45, 101). They rise from layer to layer in {rising} of {len(last)} seeds; last over first "
+            f"{np.median(last[:, -1] / last[:, 0]):.2f} (published 2.2).",
+            "", made(emergence),
+        ]  # fmt: skip
+        lines += section("MTS-XOR: what gradients make of a flat start", text)
+    if beyond:
+        text = [
+            f"Networks of no more weights than the published ones (520 of 2 x 10, 620 of 3 x 10); the ceiling is {CEILING} %. Trained decays count as weights.",
+            "",
+        ]
+        text += ["| network | weights | seeds | median, % | worst, % | frozen statistics, median, % |", "|---|---|---|---|---|---|"]
+        for row in beyond["rows"]:
+            worst = f"{100 * min(row['test']['runs']):.2f}"
+            text.append(
+                f"| {row['arm']} | {row['n_weights']} | {len(row['test']['runs'])} | {percent(row['test'])} | {worst} | {percent(row['test_frozen'])} |"
+            )
+        lines += section("MTS-XOR: beyond the hierarchy", [*text, "", made(beyond)])
+    return lines
+
+
+def gain_words(spread: dict[str, Any] | None, gain: dict[str, Any]) -> str:
+    """What a hierarchy of +500 ms brings over none, with and without its gain."""
+    steps = []
+    for label, table in (("as published", spread), ("without the gain", gain)):
+        points = curves(table).get("2 x 10", {})
+        if {0, 500} <= set(points):
+            steps.append(f"{label} {100 * (points[500]['median'] - points[0]['median']):+.1f} points")
+    return f"From no hierarchy to +500 ms, medians: {'; '.join(steps)}."
+
+
+def differences(clips: dict[str, Any]) -> list[tuple[str, str, int, Difference]]:
+    """Every pair of which both arms were run, on the clips that both were tested on."""
+    labels, names, found = np.array(clips["label"]), np.array(clips["cluster"]), []
+    for arm, rival in PAIRS:
+        if {ARMS[arm], ARMS[rival]} <= set(clips["predicted"]):
+            both = [np.array(clips["predicted"][ARMS[name]]) for name in (arm, rival)]
+            tested = (both[0][0] >= 0) & (both[1][0] >= 0)
+            right, theirs = ((table[:, tested] == labels[tested]).mean(0) for table in both)
+            found.append((arm, rival, int(tested.sum()), clustered_bootstrap(right, theirs, names[tested].tolist())))
+    return found
+
+
+def speech(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Figure]:
+    """Section of speech and its figure."""
+    names = {text: name for name, text in ARMS.items()}
+    text = [
+        f"Protocol in [../timescales.md](../timescales.md). {table['source']}, {len(table['classes'])} classes, {table['folds']} folds by speaker, "
+        f"{table['seeds']} seed{'s' if table['seeds'] > 1 else ''}, corpus `{table['corpus'][:12]}`.", "",
+        "| arm | synapses | accuracy on all clips, % | synaptic operations, 1/s |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for name, row in table["arms"].items():
+        text.append(f"| {names[name]} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {row['per_second']['synaptic_operations']:,.0f} |")
+    text += ["", "![differences on speech](timescales_speech.svg)", "", "| arm | against | points | 95 % interval | p | |", "|---|---|---|---|---|---|"]
+    found = differences(clips)
+    for arm, rival, _, one in found:
+        verdict = "" if one.low > 0 or one.high < 0 else "not detectable here"
+        text.append(f"| {arm} | {rival} | {100 * one.mean:+.1f} | {100 * one.low:+.1f} to {100 * one.high:+.1f} | {one.p:.2g} | {verdict} |")
+    figure = Figure((6.4, 0.5 + 0.32 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    for k, (*_, one) in enumerate(reversed(found)):
+        axes.plot([100 * one.low, 100 * one.high], [k, k], color="#1f6fb2", lw=1.5)
+        axes.plot(100 * one.mean, k, "o", color="#1f6fb2", ms=4)
+    axes.set_yticks(range(len(found)), [f"{arm}\nless {rival}" for arm, rival, *_ in reversed(found)], fontsize=6)
+    axes.axvline(0, color="0.5", lw=0.8)
+    axes.set_xlabel("points, 95 % interval", fontsize=8)
+    return section("Keyword spotting on speech", text), figure
+
+
+def main() -> None:
+    """Read the command line, write the page and its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("bench/results"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results"), help="folder of the page")
+    options = parser.parse_args()
+    folder = make_folder(options.output)
+    tables = {name: read(options.results, name) for name in ("spread", "tau", "gain", "emergence", "beyond")}
+    lines = [
+        "# Timescales",
+        "",
+        "Written by `bench/timescales_page.py` from the files of `bench/timescales.py` and `bench/timescales_speech.py`; what is meant is in",
+        "[../timescales.md](../timescales.md).",
+        "",
+    ]
+    lines += mts_xor(tables)
+    if tables["spread"]:
+        write_figure(sweep_figure(tables), folder / "timescales_mts_xor.svg")
+    if tables["emergence"]:
+        write_figure(emergence_figure(tables["emergence"]), folder / "timescales_emergence.svg")
+    table, clips = read(options.results, "speech"), read(options.results, "speech_clips")
+    if table and clips:
+        text, figure = speech(table, clips)
+        lines += text
+        write_figure(figure, folder / "timescales_speech.svg")
+    found = read(options.results, "search")
+    if found:
+        lines += search(found)
+    write_whole(folder / "timescales.md", "\n".join(lines).rstrip() + "\n")
+    print(json.dumps({name: table is not None for name, table in tables.items()}))
+
+
+def search(found: dict[str, Any]) -> list[str]:
+    """Section of a search: its metrics.json with the verdict of ``ormia verify`` under ``verify``."""
+    price, test = found["price"], found["network"]["accuracy"]["test"]
+    trials = ", ".join(f"{count} {state.lower()}" for state, count in found["trials"].items())
+    text = [
+        f"`ormia search timescale`: trials {trials}; test {100 * test['share']:.1f} % of {test['clips']} clips, {found['weights']:,} weights, longest delay "
+        f"{price['max_delay']} timesteps, {price['kinds']} neuron kinds. Memories {price['memory_bits']:,} bits, of these {price['history_bits']:,} for past "
+        f"events; {price['cycles']:,.0f} clocks a timestep.",
+        "", "| layer | neurons | time constants, timesteps | delays |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for number, layer in enumerate(found["chosen"]["layers"]):
+        taus, delays = layer["tau_membrane"], layer["delays"]
+        which = f"learnt, 0 to {delays[-1]}" if layer["learn_delays"] else ", ".join(map(str, delays))
+        text.append(f"| {number} | {layer['neurons']} | {min(taus):.2f} to {max(taus):.2f}{', then trained' if layer['train_decays'] else ''} | {which} |")
+    if found["kinds"]:
+        text += ["", "| most kinds a layer | kinds | accuracy on valid, % | bits of the table of neurons |", "|---|---|---|---|"]
+        for row in found["kinds"]:
+            text.append(f"| {row['most'] or 'as trained'} | {row['kinds']} | {100 * row['accuracy']:.1f} | {row['neuron_parameter_bits']:,} |")
+    if "verify" in found:
+        verdict = found["verify"]
+        text += ["", f"`ormia verify` on {verdict['clips']} clips, {', '.join(verdict['backends'])}: {verdict['differences']} differences."]
+    return section("A searched network with delays", text)
+
+
+if __name__ == "__main__":
+    main()
