@@ -21,6 +21,7 @@ EDGE = ("edge/*.py", "edge/frontend", "edge/ccode")
 TRAIN, HDL, SIM, REPORT = ("train",), ("hdl",), ("sim",), ("edge/report",)
 QUICK_CORPUS = ("--clips", "60", "20", "20")
 QUICK_EPOCHS, QUICK_CLIPS = 6, 3
+STREAM_HOURS = "1"
 
 
 def demo(
@@ -138,6 +139,13 @@ def _stages(output: Path, words: list[str], recipe: str, settings: list[str], cl
             code=EDGE,
         ),
         Stage(
+            name="stream",
+            command=("eval", file, "--stream", "--data", folder, "--hours", STREAM_HOURS, "--output", path("stream.json")),
+            inputs=(net, index),
+            outputs=(output / "stream.json",),
+            code=EDGE,
+        ),
+        Stage(
             name="c",
             command=("emit", "c", file, "--output", path("c"), "--check", "--json"),
             inputs=(net,),
@@ -170,7 +178,7 @@ def _stages(output: Path, words: list[str], recipe: str, settings: list[str], cl
                 code=TRAIN,
             )
         )
-    figures = tuple(output / f"{name}.json" for name in ("inspect", "eval", "c", "fpga", "verify", "baseline"))
+    figures = tuple(output / f"{name}.json" for name in ("inspect", "eval", "stream", "c", "fpga", "verify", "baseline"))
     report = Stage(
         name="report",
         command=("report", str(output)),

@@ -36,7 +36,7 @@ def read(folder: Path, name: str):
 def test_every_stage_is_done(run):
     _, result = run
     assert {stage["state"] for stage in result["stages"].values()} == {"done"}
-    assert len(result["stages"]) == 9
+    assert len(result["stages"]) == 10
 
 
 def test_every_file_is_about_the_same_network(run):

@@ -44,6 +44,30 @@ def draw_confusion(evaluation: dict[str, Any]) -> str:
     return draw("confusion", alt, (4.2, 4.3), paint)
 
 
+def draw_stream(evaluation: dict[str, Any]) -> str:
+    """False rejects against false accepts an hour, over the detector's margins."""
+    curve = [tuple(point[name]["value"] for name in ("false_accepts_per_hour", "false_reject_rate")) for point in evaluation["curve"]]
+    curve = [(x, y) for x, y in curve if y is not None]
+    shipped = evaluation["operating_point"]
+    rejects, accepts = (shipped[name]["value"] for name in ("false_reject_rate", "false_accepts_per_hour"))
+    alt = (
+        f"False rejects against false accepts an hour over {len(curve)} margins of the detector; "
+        f"the margin in the file is at {100 * (rejects or 0):.0f} % and {accepts:.0f}."
+    )
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot([x for x, _ in curve], [100 * y for _, y in curve], color=ACCENT)
+        if rejects is not None:
+            axes.plot([accepts], [100 * rejects], "o", color=INK, markersize=5)
+            axes.annotate("margin in the file", (accepts, 100 * rejects), xytext=(7, 5), textcoords="offset points", color=INK)
+        axes.set(xlabel="false accepts an hour", ylabel="keywords missed, %", ylim=(0, 103), xscale="symlog")
+        axes.set_xlim(left=0)
+        axes.grid(alpha=0.4, color=FAINT)
+
+    return draw("stream", alt, (4.2, 2.7), paint)
+
+
 def draw_training(rows: list[dict[str, float]]) -> str:
     """Accuracy over epochs of the training log."""
     epochs = [row["epoch"] + 1 for row in rows]

@@ -18,7 +18,7 @@ from ..describe import timestep_ms
 from ..energy import Activity, estimate
 from ..errors import DataError, Error
 from ..network import Network, Reset
-from .accuracy import draw_confusion, draw_training
+from .accuracy import draw_confusion, draw_stream, draw_training
 from .clip import choose_clip, draw_clip, shown_label
 from .graph import draw_layers, draw_motif, groups_of, links_between
 from .run import Run
@@ -63,6 +63,7 @@ def _render(run: Run) -> str:
         "others": [shown_label(label) for label in run.network.labels if label.startswith("_")],
         "verification": verification,
         "accuracy": None if run.eval is None else _accuracy(run),
+        "stream": None if run.stream is None else _stream(run.stream),
         "training": Markup(draw_training(run.training)) if run.training else None,
         "clip": _clip(run),
         "structure": _structure(run.network),
@@ -114,6 +115,18 @@ def _accuracy(run: Run) -> dict[str, Any]:
         "confusion": Markup(draw_confusion(found)),
         "baseline": baseline,
         "baseline_other": run.baseline is not None and baseline is None,
+    }
+
+
+def _stream(found: dict[str, Any]) -> dict[str, Any]:
+    point = found["operating_point"]
+    return {
+        "curve": Markup(draw_stream(found)),
+        "hours": found["hours"],
+        "keywords": point["keywords"],
+        "rejects": point["false_reject_rate"],
+        "accepts": point["false_accepts_per_hour"],
+        "delay": point["latency_s"]["after_onset"],
     }
 
 

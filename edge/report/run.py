@@ -39,6 +39,10 @@ SOURCES = {
         "eval.json", "ormia eval {run}/net.ormia --data {run}/corpus --output {run}/eval.json", lambda found: found["network"]["digest"],
         ("accuracy", "clips", "correct", "labels", "recall", "confusion", "corpus", "per_second_of_audio", "provenance"),
     ),
+    "stream": _Source(
+        "stream.json", "ormia eval {run}/net.ormia --stream --data {run}/corpus --output {run}/stream.json", lambda found: found["network"]["digest"],
+        ("hours", "operating_point", "curve"),
+    ),
     "verify": _Source(
         "verify.json", "ormia verify {run}/net.ormia --data {run}/corpus --output {run}/verify.json", lambda found: found["network"]["digest"],
         ("backends", "differences", "clips"),
@@ -68,7 +72,7 @@ class Run:
     network : Network
     digest : str
         Of the network.
-    eval, verify, inspect, c, fpga, baseline, demo : dict or None
+    eval, stream, verify, inspect, c, fpga, baseline, demo : dict or None
         JSON of the commands; those that name a network name this one.
     training : list of dict
         Rows of the training log, numbers by column; empty where there is none.
@@ -84,6 +88,7 @@ class Run:
     network: Network
     digest: str
     eval: Json | None = None
+    stream: Json | None = None
     verify: Json | None = None
     inspect: Json | None = None
     c: Json | None = None

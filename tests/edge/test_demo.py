@@ -75,10 +75,10 @@ def test_a_demo_leaves_every_file_of_the_chain(tmp_path, chain, capsys):
     run = tmp_path / "run"
     result = demo(output=run)
     assert {name: stage["state"] for name, stage in result["stages"].items()} == dict.fromkeys(
-        ("corpus", "train", "bitstream", "inspect", "evaluate", "c", "verilog", "verify", "report"), "done"
+        ("corpus", "train", "bitstream", "inspect", "evaluate", "stream", "c", "verilog", "verify", "report"), "done"
     )
     assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
-        "corpus", "train", "net.ormia", "fpga", "fpga.json", "inspect.json", "eval.json", "c", "c.json", "verilog", "verify.json", "report.html",
+        "corpus", "train", "net.ormia", "fpga", "fpga.json", "inspect.json", "eval.json", "stream.json", "c", "c.json", "verilog", "verify.json", "report.html",
         "demo.json", "stages.json",
     }  # fmt: skip
     assert (run / "net.ormia").read_text() == "net.ormia"

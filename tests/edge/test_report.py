@@ -85,6 +85,7 @@ def whole_run(tmp_path_factory, hearing) -> Path:
     }  # fmt: skip
     (folder / "corpus" / "corpus.json").write_text(json.dumps(index))
     evaluate(folder / "net.ormia", folder / "corpus", output=folder / "eval.json")
+    evaluate(folder / "net.ormia", folder / "corpus", stream=True, hours=0.05, output=folder / "stream.json")
     verify(folder / "net.ormia", folder / "corpus", clips=2, backends="numba", output=folder / "verify.json")
     (folder / "inspect.json").write_text(json.dumps(inspect(folder / "net.ormia", target="icebreaker")))
     (folder / "c.json").write_text(json.dumps(emit_c(folder / "net.ormia", folder / "c")))
@@ -169,7 +170,7 @@ def test_the_same_files_give_the_same_bytes(run):
 @pytest.mark.parametrize(
     ("file", "command"),
     [("eval.json", "ormia eval"), ("verify.json", "ormia verify"), ("c.json", "ormia emit c"), ("fpga.json", "ormia build"), ("train/log.csv", "ormia train"),
-     ("corpus/clips.npy", "ormia demo"), ("inspect.json", "ormia inspect")],
+     ("corpus/clips.npy", "ormia demo"), ("inspect.json", "ormia inspect"), ("stream.json", "ormia eval")],
 )  # fmt: skip
 def test_a_missing_file_is_one_sentence_with_the_command_that_makes_it(run, file, command):
     (run / file).unlink()
