@@ -28,6 +28,9 @@ class PlasticityConfig:
         Mean rate in spikes a timestep of the exponential that rates are drawn to.
     trace : float, >= 1
         Time constant in timesteps of the running estimate of a rate.
+    largest_change : float, >= 0
+        Most that R and tau may change in one window, relative to what they were; 0 is no limit. Membranes see a change in the next window only, so that
+        the rule as it is overshoots where recurrence is strong: the layer then falls silent and saturates in turn.
     measure_every : int, >= 1
         Iterations between measurements of the rate after the repair, each of which takes one more forward pass.
     """
@@ -35,13 +38,14 @@ class PlasticityConfig:
     on: bool = True
     target: float = 0.1
     trace: float = 64.0
+    largest_change: float = 0.05
     measure_every: int = 10
 
     def __post_init__(self) -> None:
-        if not 0 < self.target < 1 or not self.trace >= 1 or self.measure_every < 1:
+        if not 0 < self.target < 1 or not self.trace >= 1 or self.measure_every < 1 or not self.largest_change >= 0:
             raise UsageError(
-                f"plasticity.target must be within 0..1, trace and measure_every at least 1, not {self.target}, {self.trace} and {self.measure_every}: "
-                "correct the recipe"
+                "plasticity.target must be within 0..1, trace and measure_every at least 1, largest_change at least 0, not "
+                f"{self.target}, {self.trace}, {self.measure_every} and {self.largest_change}: correct the recipe"
             )
 
 

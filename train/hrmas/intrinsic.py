@@ -79,7 +79,14 @@ def _adapt(raster, resistance, tau, start, target, trace):  # type: ignore[no-un
 
 
 def adapt(
-    raster: np.ndarray, resistance: np.ndarray, tau: np.ndarray, start: np.ndarray, *, target: float, trace: float = REFERENCE_TAU
+    raster: np.ndarray,
+    resistance: np.ndarray,
+    tau: np.ndarray,
+    start: np.ndarray,
+    *,
+    target: float,
+    trace: float = REFERENCE_TAU,
+    largest_change: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """R and tau after a window: a step at each timestep, averaged over the samples, which run side by side.
 
@@ -93,15 +100,22 @@ def adapt(
         Mean rate.
     trace : float, >= 1
         Time constant of the estimate of the rate, which starts at the neuron's mean over the window.
+    largest_change : float, >= 0
+        Most relative change of either in the window, up or down by one factor; 0 is no limit.
 
     Returns
     -------
     tuple of 2 float64 [n_neurons]
         Within a half and eight times ``start``.
     """
-    resistance, tau = resistance.astype(np.float64), tau.astype(np.float64)
+    before = resistance.astype(np.float64), tau.astype(np.float64)
+    after = before[0].copy(), before[1].copy()
     if raster.size:
-        _adapt(np.ascontiguousarray(raster.transpose(2, 0, 1), np.float32), resistance, tau, start.astype(np.float64), float(target), float(trace))
+        _adapt(np.ascontiguousarray(raster.transpose(2, 0, 1), np.float32), *after, start.astype(np.float64), float(target), float(trace))
+    if not largest_change:
+        return after
+    factor = 1 + largest_change
+    resistance, tau = (np.clip(new, old / factor, old * factor) for new, old in zip(after, before, strict=True))
     return resistance, tau
 
 

@@ -136,7 +136,8 @@ class Search:
             return found
         for number, raster in enumerate(rasters):
             resistance, tau, start = self.supernet.intrinsic(number)
-            self.supernet.set_intrinsic(number, *adapt(raster, resistance, tau, start, target=plasticity.target, trace=plasticity.trace))
+            limits = {"target": plasticity.target, "trace": plasticity.trace, "largest_change": plasticity.largest_change}
+            self.supernet.set_intrinsic(number, *adapt(raster, resistance, tau, start, **limits))
         if len(self.history) % plasticity.measure_every == 0:
             rasters = self._rasters(train)
             found["rate_after"] = [float(r.mean()) for r in rasters]

@@ -88,6 +88,16 @@ def test_a_neuron_that_always_fires_gets_less_resistance_and_more_time():
     assert 2.0 <= resistance[0] < 4.0 < tau[0] <= 32.0
 
 
+def test_the_change_of_a_window_stays_within_its_limit():
+    start = np.array([4.0, 64.0])
+    silent = np.zeros((300, 2, 2), np.float32)
+    free = adapt(silent, start, start, start, target=0.1)
+    resistance, tau = adapt(silent, start, start, start, target=0.1, largest_change=0.25)
+    assert free[0][0] > 5 > 3.2 > free[1][0]
+    assert (resistance[0], tau[0]) == (5.0, 3.2)
+    assert np.allclose(adapt(silent[:1], start, start, start, target=0.1, largest_change=0.25), adapt(silent[:1], start, start, start, target=0.1))
+
+
 def test_an_empty_window_changes_nothing():
     start = np.array([4.0])
     assert adapt(np.zeros((0, 3, 1), np.float32), start * 2, start, start, target=0.1) == (8.0, 4.0)

@@ -167,6 +167,20 @@ def test_self_repair_brings_a_layer_back_after_a_bad_architecture_step(types, ra
     assert 0.5 < np.mean(rates[-10:]) / 0.15 < 1.5
 
 
+def test_limited_changes_settle_where_the_rule_alone_swings_between_silence_and_saturation():
+    swings = []
+    for limit in (0.0, 0.05):
+        search = Search(with_settings(SMALL, ["plasticity.target=0.15", f"plasticity.largest_change={limit}", "sizes=[8]"]), Toy())
+        logits, ((payloads, labels), _) = search.supernet.candidates[0].link_logits, batches(search)
+        with torch.no_grad():
+            logits[:, Link.EXCITATORY] = 50
+            search.supernet.lateral[0].fill_(0.5)
+        window = np.tile(payloads, (1, 6, 1)), labels  # long enough for the rule to overshoot
+        rates = [search.repair(window)["rate"][0] for _ in range(60)]
+        swings.append(np.ptp(rates[-10:]))
+    assert swings[1] < 0.5 * swings[0]
+
+
 def test_a_loss_that_is_no_number_stops_and_the_last_good_epoch_stays(tmp_path, monkeypatch):
     run_search(dataclasses.replace(SMALL, epochs=1), Toy(), tmp_path)
     before = (tmp_path / CHECKPOINT).read_bytes()
