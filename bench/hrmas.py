@@ -275,6 +275,11 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
         row["weights"] = statistics.fmean(part["weights"] for part in own.values())
         row["neurons"] = statistics.fmean(part["neurons"] for part in own.values())
         row["memory_bits"] = {packing: statistics.fmean(part["memory_bits"][packing] for part in own.values()) for packing in ("plain", "shared")}
+        kinds = [part["search"]["kinds"] for part in own.values() if (part["search"] or {}).get("kinds")]
+        row["kinds"] = {key: float(np.mean([one[key] for one in kinds])) for key in kinds[0]} if kinds else None
+        sizes = [seen for part in own.values() if (seen := (part["search"] or {}).get("size_after_phase")) and part["topology"]]
+        row["sizes"] = [len(part["topology"][0]) for part in own.values()] if sizes else None
+        row["rate"] = float(np.mean([part["search"]["rate"] for part in own.values()])) if sizes else None
         row["exact"] = all(part["exact"] for part in own.values())
         both = [key for key in own if ("full", *key) in found]
         if arm != "full" and both:
@@ -314,6 +319,7 @@ def main() -> None:
     parser.add_argument("--parts", type=Path, default=Path("bench/results/hrmas"), help="folder of the finished parts")
     parser.add_argument("--output", type=Path, default=Path("bench/results/hrmas.json"))
     parser.add_argument("--list", action="store_true", help="show which parts are missing and stop")
+    parser.add_argument("--summarize", action="store_true", help="write the table of the parts that are there and stop")
     options = parser.parse_args()
     torch.set_num_threads(1)
     numba.set_num_threads(1)
@@ -325,15 +331,21 @@ def main() -> None:
     parts = [Part(options, arm, seed, fold, corpora[fold], drawn) for seed in range(options.seeds) for fold in corpora for arm in order]
     missing = [part for part in parts if not part.path.exists() and (options.only is None or part.fold in options.only)]
     print(f"{len(missing)} of {len(parts)} parts are missing")
-    for part in missing:
-        if options.list:
-            print(part.name)
-            continue
+    if options.list:
+        print(*(part.name for part in missing), sep="\n")
+    for part in [] if options.list or options.summarize else missing:
         began = time.perf_counter()
         part.run()
         print(f"{part.name}: {json.loads(part.path.read_text())['accuracy']:.4f} in {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
-        table = {"corpus": corpus.digest, "folds": options.folds or None, "arms": summarize(parts, corpora), "made": provenance()}
-        write_whole(options.output, json.dumps(table, indent=1) + "\n")
+        _write_table(options, corpus, parts, corpora)
+    if not options.list:
+        _write_table(options, corpus, parts, corpora)
+
+
+def _write_table(options: argparse.Namespace, corpus: Corpus, parts: list[Part], corpora: dict[int | None, Corpus]) -> None:
+    table = {"corpus": corpus.digest, "folds": options.folds or None, "arms": summarize(parts, corpora), "made": provenance()}
+    make_folder(options.output.parent)
+    write_whole(options.output, json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":
