@@ -99,7 +99,7 @@ class Config:
     unknown_weight: float = 1.0
     teacher_weight: float = 0.5
     teacher_temperature: float = 2.0
-    detector_timesteps: float = 20.0
+    detector_timesteps: float = 16.0
     false_accepts_per_hour: float = 20.0
     front_end: FrontEndConfig = FrontEndConfig()
     augment: AugmentConfig = AugmentConfig()
