@@ -38,6 +38,7 @@ EVENTS = "events"  # kind of front end that stands for none
 BATCH = 256  # clips scored at once
 CONSECUTIVE = 4  # timesteps in a row in which a keyword must lead
 CALIBRATION_HOURS = 1.0
+CALIBRATION_S_A_CLIP = 16.0  # a clip is heard about four times; more would tell nothing new
 
 
 def make_front_end(config: FrontEndConfig) -> frontend.FrontEnd:
@@ -155,7 +156,8 @@ def calibrate_detector(net: Network, source: CorpusSource, config: Config) -> De
     if "_silence_" not in labelled or all(name.startswith("_") for name in labelled):
         return detector
     net = dataclasses.replace(net, metadata={**net.metadata, "detector": detector.as_dict()})
-    return dataclasses.replace(detector, margin=margin_for(net, [hear(net, Mix(clips, CALIBRATION_HOURS))], config.false_accepts_per_hour))
+    hours = min(CALIBRATION_HOURS, len(labels) * CALIBRATION_S_A_CLIP / 3600)
+    return dataclasses.replace(detector, margin=margin_for(net, [hear(net, Mix(clips, hours))], config.false_accepts_per_hour))
 
 
 def export_checkpoint(output: Path, data: Path, name: str) -> dict[str, Any]:
