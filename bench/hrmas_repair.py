@@ -78,7 +78,7 @@ def figure(found: dict[str, Any], target: float, forced: int) -> bytes:
     """Rates of every case as SVG."""
     from matplotlib.figure import Figure
 
-    drawing = Figure((9.6, 2.9), layout="constrained")
+    drawing = Figure((9.6, 3.1), layout="constrained")
     for axes, (name, runs) in zip(drawing.subplots(1, len(found)), found.items(), strict=True):
         for key, color in COLORS.items():
             axes.plot(runs[key]["rate"], color=color, lw=1, label=key)
@@ -87,7 +87,7 @@ def figure(found: dict[str, Any], target: float, forced: int) -> bytes:
         axes.set_title(name, fontsize=8)
         axes.set(xlabel="step", ylabel="spikes a timestep")
         axes.set_ylim(bottom=0)
-        axes.legend(fontsize=7, frameon=False)
+    drawing.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     file = io.BytesIO()
     drawing.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
