@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from ..network import Readout
+from .lean import sweep_lean
 from .plan import LIST, TOGETHER, WINDOW, Lists, Plan, State
 from .rows import add_rows, add_short_rows
 
@@ -38,6 +39,7 @@ def run(plan: Plan, states: State, way: int, payloads: np.ndarray, emitted: np.n
     delays, work, matrix, lists, readout_neuron, readout_class = plan.delays, plan.work, plan.matrix, plan.lists, plan.readout_neuron, plan.readout_class
     drive_shift, current_shift, current_decay, membrane_decay = plan.drive_shift, plan.current_shift, plan.current_decay, plan.membrane_decay
     bias, threshold, keep, reset_by, refractory = plan.bias, plan.threshold, plan.keep, plan.reset_by, plan.refractory
+    lean, places, emitted_sum = plan.lean, plan.places, np.zeros(len(plan.readout_class), np.int64)
     bits, current_limit, membrane_limit, wide = plan.decay_bits, plan.current_limit, plan.membrane_limit, plan.wide
     for i in range(len(payloads)):
         own = 0 if way == CLIPS else i
@@ -80,18 +82,21 @@ def run(plan: Plan, states: State, way: int, payloads: np.ndarray, emitted: np.n
                         _count(work, g * n_sources, ring_channel, row, others, counters)
             if way == GATHER:
                 continue
-            if plan.memory:
-                total[:] = 0
-                for k in range(len(drive)):
-                    _decay_currents(k, drive, drive_shift, current, current_decay, current_shift, bits, current_limit, wide, total)
-            else:
-                _drive_alone(drive, drive_shift, current_shift, current_limit, wide, total)
-            if plan.rests:
-                _fire_and_rest(membrane, membrane_decay, total, bias, threshold, keep, reset_by, bits, membrane_limit, wide, hold, refractory, spiked)
-            else:
-                _fire(membrane, membrane_decay, total, bias, threshold, keep, reset_by, bits, membrane_limit, wide, spiked)
             row = (slot[0] + 1) % len(ring_size)
-            size = _collect(spiked, n_neurons, n_inputs, ring_source, row)
+            if len(lean):
+                size = sweep_lean(lean, places, drive, membrane, spiked, ring_source, row, n_inputs, current_limit, membrane_limit)
+            else:
+                if plan.memory:
+                    total[:] = 0
+                    for k in range(len(drive)):
+                        _decay_currents(k, drive, drive_shift, current, current_decay, current_shift, bits, current_limit, wide, total)
+                else:
+                    _drive_alone(drive, drive_shift, current_shift, current_limit, wide, total)
+                if plan.rests:
+                    _fire_and_rest(membrane, membrane_decay, total, bias, threshold, keep, reset_by, bits, membrane_limit, wide, hold, refractory, spiked)
+                else:
+                    _fire(membrane, membrane_decay, total, bias, threshold, keep, reset_by, bits, membrane_limit, wide, spiked)
+                size = _collect(spiked, n_neurons, n_inputs, ring_source, row)
             ring_size[row, 0] = size
             ring_size[row, 1] = 0
             slot[0] = row
@@ -101,10 +106,13 @@ def run(plan: Plan, states: State, way: int, payloads: np.ndarray, emitted: np.n
             for r in range(len(readout_neuron)):  # S8
                 out[t, r] = spiked[readout_neuron[r]] if readout == BY_SPIKE else membrane[readout_neuron[r]]
         if way == CLIPS:
-            scores[i] = 0
+            emitted_sum[:] = 0
             for t in range(max(0, len(out) - 1) if readout == LAST else 0, len(out)):
-                for r in range(len(readout_class)):
-                    scores[i, readout_class[r]] += out[t, r]
+                for r in range(len(emitted_sum)):
+                    emitted_sum[r] += out[t, r]
+            scores[i] = 0
+            for r in range(len(readout_class)):
+                scores[i, readout_class[r]] += emitted_sum[r]
     return True
 
 

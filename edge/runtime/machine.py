@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..coverage import BRANCHES, Coverage
-from ..errors import DataError, UsageError
+from ..errors import DataError, LengthError, PayloadError, SizeError, UsageError
 from ..network import Network, Readout
 from ..trace import Counters, Trace
 from .kernels import CLIPS, GATHER, STREAMS, SWEEP, run
@@ -179,7 +179,7 @@ class Streams:
         runtime = self._runtime
         given = check_payloads(runtime.network, payloads, n_dimensions=3)
         if len(given) != self.n_streams:
-            raise DataError(f"payloads must be of all {self.n_streams} streams, not of {len(given)}")
+            raise SizeError(f"payloads must be of all {self.n_streams} streams, not of {len(given)}")
         emitted = np.empty((self.n_streams, given.shape[1], len(runtime.network.readout_neuron)), np.int32)
         parts = shares(self.n_streams, runtime.threads)
         if len(parts) > 1:
@@ -226,11 +226,11 @@ def check_payloads(net: Network, payloads: np.ndarray, *, n_dimensions: int, who
     given = np.asarray(payloads)
     wanted = ", ".join(["n_clips", "n_timesteps", "n_inputs"][-n_dimensions:])
     if given.ndim != n_dimensions or given.shape[-1] != net.n_inputs:
-        raise DataError(f"payloads must have shape [{wanted}] with n_inputs = {net.n_inputs}, not {list(given.shape)}")
+        raise SizeError(f"payloads must have shape [{wanted}] with n_inputs = {net.n_inputs}, not {list(given.shape)}")
     if given.dtype.kind not in "iu":
         raise DataError(f"payloads must be integers, not {given.dtype}")
     if whole_clips and given.shape[-2] > net.formats.max_timesteps:
-        raise DataError(f"a clip must have at most max_timesteps = {net.formats.max_timesteps} timesteps, not {given.shape[-2]}")
+        raise LengthError(f"a clip must have at most max_timesteps = {net.formats.max_timesteps} timesteps, not {given.shape[-2]}")
     if given.dtype != np.int16:
         check_values(net, given)
     if given.dtype == np.int16 and given.flags.carray:
@@ -245,7 +245,7 @@ def check_values(net: Network, given: np.ndarray) -> None:
         return
     where = np.argwhere((given < allowed.lo) | (given > allowed.hi))[0].tolist()
     clip = f"clip {where[0]}, " if given.ndim == 3 and len(given) > 1 else ""
-    raise DataError(f"a payload must be in {allowed}, not {int(given[tuple(where)])} ({clip}timestep {where[-2]}, channel {where[-1]})")
+    raise PayloadError(f"a payload must be in {allowed}, not {int(given[tuple(where)])} ({clip}timestep {where[-2]}, channel {where[-1]})")
 
 
 def counters_of(counts: np.ndarray) -> Counters:

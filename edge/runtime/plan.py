@@ -7,25 +7,23 @@ a network lacks is None, and Numba compiles the kernels without it. Counts of ax
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..network import Network, Reset
 from ..validation import gather_bounds
+from .lean import PLACES, lean_tables
+from .memory import aligned_zeros, padded
 
-__all__ = ["BLOCK", "BOOLEAN", "LIST", "TOGETHER", "WINDOW", "Lists", "Plan", "State", "aligned_zeros", "make_plan", "new_state"]
+__all__ = ["BOOLEAN", "LIST", "TOGETHER", "WINDOW", "Lists", "Plan", "State", "make_plan", "new_state"]
 
-BLOCK = 32  # neurons are padded to multiples of it, so that vectors leave no rest
 TOGETHER = 16  # rows of a matrix that are added at a time
 WINDOW, LIST, BOOLEAN = range(3)  # kinds of segments
 NEVER = (1 << 31) - 1  # threshold of neurons that do not fire; above every membrane
 MATRIX_BYTES = 1 << 20  # what stays near a core
 LANES = 12  # a list of synapses costs about as much as a window this many times as long
 SHORTEST_WINDOW = 6
-CACHE_LINE = 64  # bytes
 
 
 class Lists(NamedTuple):
@@ -43,7 +41,7 @@ class Lists(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A network as the kernels read it. P is n_neurons padded to BLOCK; what pads never fires."""
+    """A network as the kernels read it. P is n_neurons ``padded``; what pads never fires."""
 
     n_inputs: int
     n_neurons: int
@@ -64,6 +62,8 @@ class Plan(NamedTuple):
     work: np.ndarray  # int64 [n_delays * n_sources, 2]: axons and synapses
     matrix: np.ndarray  # int8 [n_delays * n_compartments * (n_sources + 1), P]; the last row of each part is 0
     lists: Lists
+    lean: np.ndarray  # of ``lean_tables``; [0, 0] where 16 bits do not do
+    places: np.ndarray  # PLACES
     drive_shift: np.ndarray  # uint8 [P]
     current_shift: np.ndarray  # uint8 [P]
     current_decay: np.ndarray  # uint16 [n_compartments, P]
@@ -103,9 +103,9 @@ def make_plan(net: Network, *, count: bool = True) -> Plan:
     dtype = np.int16 if narrow else np.int32
 
     def pad(values: np.ndarray, to: type) -> np.ndarray:
-        padded = aligned_zeros((*values.shape[:-1], net.n_neurons + -net.n_neurons % BLOCK), to)
-        padded[..., : net.n_neurons] = values
-        return padded
+        filled = aligned_zeros((*values.shape[:-1], padded(net.n_neurons)), to)
+        filled[..., : net.n_neurons] = values
+        return filled
 
     delays, rows = _rows(net)
     matrix = _matrix(net, len(delays), rows) if narrow else None
@@ -130,6 +130,8 @@ def make_plan(net: Network, *, count: bool = True) -> Plan:
         work=_work(net, delays),
         matrix=np.zeros((0, 0), np.int8) if matrix is None else matrix,
         lists=_lists(net, len(delays), rows if matrix is None else (rows[0][:0], rows[1][:0], rows[2][:0]), dtype),
+        lean=lean_tables(net) if narrow else np.zeros((0, 0), np.int16),
+        places=PLACES,
         drive_shift=pad(net.kind_drive_shift[kind], np.uint8),
         current_shift=pad(net.kind_current_shift[kind], np.uint8),
         current_decay=pad(net.kind_current_decay[kind].T, np.uint16),
@@ -147,36 +149,28 @@ def make_plan(net: Network, *, count: bool = True) -> Plan:
 
 def new_state(plan: Plan, n_streams: int) -> State:
     """State of streams at their start (S9)."""
-    n_compartments, padded = plan.current_decay.shape
+    n_compartments, width = plan.current_decay.shape
     rows, n_sources = int(plan.delays.max(initial=0)) + 1, plan.n_inputs + plan.n_neurons
 
     def zeros(*shape: int, dtype: type | np.dtype = plan.bias.dtype) -> np.ndarray:
         return aligned_zeros((n_streams, *shape), dtype)
 
-    membrane = zeros(padded)
+    membrane = zeros(width)
     membrane[:] = plan.initial_membrane
     return State(
         membrane=membrane,
-        current=zeros(n_compartments, padded if plan.memory else 0),
-        drive=zeros(n_compartments, padded),
-        hold=zeros(padded if plan.rests else 0, dtype=np.uint8),
-        spiked=zeros(padded, dtype=np.uint8),
+        current=zeros(n_compartments, width if plan.memory else 0),
+        drive=zeros(n_compartments, width),
+        hold=zeros(width if plan.rests else 0, dtype=np.uint8),
+        spiked=zeros(width, dtype=np.uint8),
         ring_size=zeros(rows, 2, dtype=np.int64),
         ring_source=zeros(rows, n_sources + TOGETHER, dtype=np.uint32),
         ring_channel=zeros(rows, plan.n_inputs + 1, dtype=np.uint32),
         ring_payload=zeros(rows, plan.n_inputs + 1, dtype=np.int16),
         slot=zeros(1, dtype=np.int64),
-        total=zeros(padded, dtype=np.int32),
+        total=zeros(width, dtype=np.int32),
         counters=zeros(4, dtype=np.int64),
     )
-
-
-def aligned_zeros(shape: Sequence[int], dtype: type | np.dtype) -> np.ndarray:
-    """Zeros that begin with a line of the cache: a vector that lies across two lines costs two loads."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _rows(net: Network) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -202,15 +196,15 @@ def _work(net: Network, delays: np.ndarray) -> np.ndarray:
 def _matrix(net: Network, n_delays: int, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray | None:
     """The rows in full, where they are dense and small enough for it to pay."""
     row, target, weight = rows
-    padded = net.n_neurons + -net.n_neurons % BLOCK
-    shape = (n_delays, net.n_compartments, net.n_sources + 1, padded)
+    width = padded(net.n_neurons)
+    shape = (n_delays, net.n_compartments, net.n_sources + 1, width)
     fits = weight.size and -128 <= int(weight.min()) and int(weight.max()) < 128
-    if not fits or int(np.prod(shape)) > MATRIX_BYTES or LANES * weight.size < len(np.unique(row)) * padded:
+    if not fits or int(np.prod(shape)) > MATRIX_BYTES or LANES * weight.size < len(np.unique(row)) * width:
         return None
     matrix = aligned_zeros(shape, np.int8)
     place, compartment = np.divmod(row, net.n_compartments)
     matrix[place // net.n_sources, compartment, place % net.n_sources, target] = weight
-    return matrix.reshape(-1, padded)
+    return matrix.reshape(-1, width)
 
 
 def _lists(net: Network, n_delays: int, rows: tuple[np.ndarray, np.ndarray, np.ndarray], dtype: type) -> Lists:

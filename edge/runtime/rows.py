@@ -15,7 +15,8 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .plan import BLOCK, TOGETHER
+from .memory import BLOCK
+from .plan import TOGETHER
 
 __all__ = ["add_rows", "add_short_rows"]
 

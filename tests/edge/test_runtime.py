@@ -14,7 +14,8 @@ from ormia.edge.errors import DataError, UsageError
 from ormia.edge.events import events_from_payloads
 from ormia.edge.network import Formats, Network, Readout
 from ormia.edge.reference import Reference
-from ormia.edge.runtime import NumbaBackend, Runtime, kernels, machine, observe, rows
+from ormia.edge.runtime import NumbaBackend, Runtime, kernels, lean, machine, observe, rows
+from ormia.edge.runtime.lean import lean_tables
 from ormia.edge.runtime.plan import BOOLEAN, LIST, WINDOW, make_plan
 from ormia.edge.trace import Counters, first_difference
 
@@ -203,6 +204,68 @@ def test_every_way_to_store_a_network_gives_the_integers_of_the_reference(random
         assert first_difference(trace, runtime.trace(clip)) is None
 
 
+def lean_network(draw_network, seed: int, **changes) -> Network:
+    """A random network whose update fits 16 bits, which saturate; forms of it that do not are ``changes`` away."""
+    net = draw_network(seed, plain=True)
+    kinds, full = np.arange(net.n_kinds), 1 << net.formats.decay_bits
+    values = {
+        "formats": replace(net.formats, membrane_bits=16 - seed % 3, current_bits=16 - seed % 2), "axon_compartment": np.zeros(net.n_axons, int),
+        "kind_current_decay": np.zeros((net.n_kinds, 1), int), "kind_current_shift": kinds * 0, "kind_refractory": kinds * 0,
+        "kind_drive_shift": 7 - kinds % 3, "kind_membrane_decay": full * (98 - 40 * (kinds % 2)) // 100,
+    }  # fmt: skip
+    return replace(net, **values | changes)
+
+
+def test_the_update_in_16_bits_gives_the_integers_of_the_reference_where_it_saturates(random_network, random_payloads):
+    reached = Coverage()
+    for seed in range(40):
+        net = lean_network(random_network, seed)
+        assert len(make_plan(net).lean)
+        reference = Reference(net)
+        payloads = random_payloads(net, 3, 20, seed)
+        traces = [reference.run(events_from_payloads(clip)) for clip in payloads]
+        assert [first_difference(expected, Runtime(net).trace(clip)) for expected, clip in zip(traces, payloads, strict=True)] == [None] * 3, seed
+        assert Runtime(net).run(payloads).tolist() == [trace.scores.tolist() for trace in traces]
+        reached += reference.coverage
+    counts = reached.as_dict()
+    parts = ("current_saturated_high", "current_saturated_low", "membrane_saturated_high", "membrane_saturated_low", "truncated_negative", "reset_subtract")
+    assert min(counts[name] for name in parts) > 100, counts
+
+
+def test_16_bits_are_taken_only_where_they_are_proven_to_do(random_network):
+    seed = 6  # states of 16 bits
+    net = lean_network(random_network, seed)
+    full, ones = 1 << net.formats.decay_bits, np.ones(net.n_kinds, int)
+    no = {
+        "current that lasts": {"kind_current_decay": np.full((net.n_kinds, 1), full // 2)}, "shift of currents": {"kind_current_shift": ones},
+        "rest": {"kind_refractory": ones}, "bias beside a membrane that fills 16 bits": {"kind_membrane_decay": full * ones, "bias": net.bias * 0 + 1},
+        "24 bits": {"formats": replace(net.formats, membrane_bits=24)},
+    }  # fmt: skip
+    assert {name: len(lean_tables(lean_network(random_network, seed, **change))) for name, change in no.items()} == dict.fromkeys(no, 0)
+    assert len(lean_tables(lean_network(random_network, seed, kind_membrane_decay=full * ones, bias=net.bias * 0)))
+
+
+def test_the_update_in_16_bits_interpreted_and_compiled_agree_on_any_state(random_network):
+    rng, net = np.random.default_rng(0), lean_network(random_network, 6)
+
+    @numba.njit
+    def compiled(tables, places, drive, membrane, spiked, sources):
+        return compiled_sweep(tables, places, drive, membrane, spiked, sources, 1, 7, 1 << 15, 1 << 15)
+
+    compiled_sweep, tables = lean.sweep_lean, lean_tables(net)
+    width = tables.shape[1]
+    for _ in range(200):
+        drive = np.zeros((1, width), np.int16)
+        drive[0, : net.n_neurons] = rng.integers(-700, 700, net.n_neurons)
+        membrane = np.where(np.arange(width) < net.n_neurons, rng.choice([-32768, 32767, 0, *rng.integers(-32768, 32768, 9)], width), 0).astype(np.int16)
+        one, two = ([drive.copy(), membrane.copy(), np.zeros(width, np.uint8), np.zeros((2, width + 16), np.uint32)] for _ in range(2))
+        fired = compiled(tables, lean.PLACES, *one)
+        assert fired == lean._interpreted(tables, lean.PLACES, *two, 1, 7, 1 << 15, 1 << 15)
+        for mine, other in zip(one[:3], two[:3], strict=True):
+            assert np.array_equal(mine, other)
+        assert np.array_equal(one[3][1, :fired], two[3][1, :fired])
+
+
 def test_motifs_share_the_offsets_of_their_lists():
     net = structured(2, 400, 20, 4)
     moved = np.concatenate([np.array([0, 20, 40, 60, 80, 100, 120]) + m for m in range(100)])
@@ -283,7 +346,8 @@ def planted_kernel(tmp_path, monkeypatch):
         if not compiled:
             monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
             load("planted_rows", Path(rows.__file__).read_text())
-            source = source.replace("from .rows import", "from .planted_rows import")
+            load("planted_lean", Path(lean.__file__).read_text())
+            source = source.replace("from .rows import", "from .planted_rows import").replace("from .lean import", "from .planted_lean import")
         monkeypatch.setattr(machine, "run", load("planted", source.replace(before, after)).run)
 
     return plant
@@ -298,3 +362,4 @@ def test_a_planted_change_of_one_bit_is_caught(planted_kernel, random_network, r
 def test_the_kernel_computes_the_same_interpreted(planted_kernel, random_network, random_payloads):
     planted_kernel("LAST, BY_SPIKE =", "LAST, BY_SPIKE =", compiled=False)
     assert first_wrong(random_network, random_payloads, range(30)) is None
+    assert first_wrong(lambda seed, plain: lean_network(random_network, seed), random_payloads, range(10)) is None
