@@ -13,7 +13,7 @@ from numba import njit
 
 from .clips import front_end_of
 from .detector import DECAY_BITS, Detection, DetectorConfig, detector_config
-from .errors import DataError
+from .errors import SizeError
 from .network import Network
 from .runtime import Runtime, shares
 
@@ -146,7 +146,7 @@ class Listeners:
             For each stream, seconds since the start and what is detected.
         """
         if pcm.ndim != 2 or len(pcm) != self.n_streams:
-            raise DataError(f"audio must be int16 [n_streams = {self.n_streams}, n_samples], not {list(pcm.shape)}")
+            raise SizeError(f"audio must be int16 [n_streams = {self.n_streams}, n_samples], not {list(pcm.shape)}")
         if len(self._parts) == 1:
             found = self._push_part(pcm, 0)
         else:

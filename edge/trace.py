@@ -9,7 +9,7 @@ from numbers import Integral
 
 import numpy as np
 
-from .errors import DataError
+from .errors import ChannelError, DataError, LengthError, OrderError, PayloadError
 from .network import Network
 
 __all__ = ["Counters", "Difference", "Trace", "check_events", "first_difference", "make_trace"]
@@ -78,21 +78,23 @@ def make_trace(net: Network, membranes: object, raster: Sequence[Sequence[int]],
 
 
 def check_events(net: Network, events: Sequence[Sequence[tuple[int, int]]], *, whole_clip: bool = False) -> None:
-    """Raise ``DataError`` unless the events obey A7 (and T_max, for a whole clip)."""
+    """Raise ``DataError`` unless the events obey A7 (and T_max, for a whole clip): the member that generated C has a return code for."""
     if whole_clip and len(events) > net.formats.max_timesteps:
-        raise DataError(f"a clip must have at most max_timesteps = {net.formats.max_timesteps} timesteps, not {len(events)}")
+        raise LengthError(f"a clip must have at most max_timesteps = {net.formats.max_timesteps} timesteps, not {len(events)}")
     payloads = net.formats.payload
     for t, at_t in enumerate(events):
+        if len(at_t) > net.n_inputs:
+            raise LengthError(f"a timestep must have at most {net.n_inputs} events, one a channel, not {len(at_t)} (timestep {t})")
         seen: set[int] = set()
         for channel, payload in at_t:
             if not (isinstance(channel, Integral) and isinstance(payload, Integral)):
                 raise DataError(f"an event must be two integers, channel and payload, not ({channel!r}, {payload!r}) (timestep {t})")
             if not 0 <= channel < net.n_inputs:
-                raise DataError(f"an event's channel must be in 0..{net.n_inputs - 1}, not {channel} (timestep {t})")
-            if not payloads.holds(payload):
-                raise DataError(f"a payload must be in {payloads}, not {payload} (timestep {t}, channel {channel})")
+                raise ChannelError(f"an event's channel must be in 0..{net.n_inputs - 1}, not {channel} (timestep {t})")
             if channel in seen:
-                raise DataError(f"a channel must have at most one event a timestep; channel {channel} has two at timestep {t}")
+                raise OrderError(f"a channel must have at most one event a timestep; channel {channel} has two at timestep {t}")
+            if not payloads.holds(payload):
+                raise PayloadError(f"a payload must be in {payloads}, not {payload} (timestep {t}, channel {channel})")
             seen.add(channel)
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from ..backend import Clip
 from ..coverage import Coverage
 from ..detector import Detection
-from ..errors import CheckFailed, DataError, MissingTool, UsageError
+from ..errors import DataError, LengthError, MissingTool, UsageError
 from ..network import Network
 from ..trace import Counters, Trace, check_events
 from .build import build_library, find_compiler
-from .codes import BRANCHES, COUNTERS, MEANINGS, NO_KEYWORD, Code
+from .codes import BRANCHES, COUNTERS, MEANINGS, NO_KEYWORD, Code, refusal
 from .emit import Sources, emit
 
 __all__ = ["CBackend", "CMachine", "Record", "RecordingMachine"]
@@ -169,7 +169,7 @@ class RecordingMachine(ABC):
             raise DataError(f"audio must be int16 [n_samples], not {pcm.dtype} of {pcm.ndim} dimensions")
         n_timesteps = len(pcm) // int(self._network.metadata["front_end"]["hop_samples"])
         if limit is not None and n_timesteps > limit:
-            raise DataError(f"a clip must have at most max_timesteps = {limit} timesteps, not {n_timesteps}")
+            raise LengthError(f"a clip must have at most max_timesteps = {limit} timesteps, not {n_timesteps}")
         samples, sizes = np.ascontiguousarray(pcm), np.array(chunks, np.uint32)
         if not sizes.any():
             raise UsageError("chunks must be sizes of which one is not 0")
@@ -180,7 +180,7 @@ class RecordingMachine(ABC):
     def _call(self, function: str, what: str, record: Record, *arguments: int | np.ndarray) -> None:
         code = Code(self.invoke(function, arguments, record))
         if code > Code.STEP:
-            raise CheckFailed(f"the generated C must accept {what}, but returned {code.c_name}: {MEANINGS[code]}")
+            raise refusal(code)(f"the generated C must accept {what}, but returned {code.c_name}: {MEANINGS[code]}")
         self.coverage += Coverage(**dict(zip(BRANCHES, record.coverage.tolist(), strict=True)))
 
 

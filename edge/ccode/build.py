@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import CheckFailed, MissingTool, TargetError
-from .codes import MEANINGS, Code
+from .codes import MEANINGS, Code, refusal
 from .emit import Sources
 from .template import load_template, render
 
@@ -123,7 +123,8 @@ def check_selftest(sources: Sources, folder: Path | None = None, *, sanitize: bo
     if ran.returncode == Code.OK:
         return
     if not ran.stderr and ran.returncode in set(Code):
-        raise CheckFailed(f"the self test of {sources.prefix}.c must pass, but returned {Code(ran.returncode).c_name}: {MEANINGS[Code(ran.returncode)]}")
+        code = Code(ran.returncode)
+        raise refusal(code)(f"the self test of {sources.prefix}.c must pass, but returned {code.c_name}: {MEANINGS[code]}")
     first = next((line for line in ran.stderr.splitlines() if "error" in line.lower()), f"exit status {ran.returncode}")
     raise CheckFailed(f"the self test of {sources.prefix}.c must run clean under sanitizers, but: {first.strip()}")
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ..coverage import BRANCHES
+from ..errors import CheckFailed, Error, SelftestError, TablesError
 
-__all__ = ["API_VERSION", "BRANCHES", "COUNTERS", "MEANINGS", "NO_KEYWORD", "Code"]
+__all__ = ["API_VERSION", "BRANCHES", "COUNTERS", "MEANINGS", "NO_KEYWORD", "Code", "refusal"]
 
 API_VERSION = 2
 """Changes where ``ormia.h`` or a signature changes."""
@@ -55,3 +56,8 @@ MEANINGS = {
     Code.TABLES: "the tables in flash must be those that were generated",
     Code.SELFTEST: "every golden vector must give its recorded result",
 }
+
+
+def refusal(code: Code) -> type[Error]:
+    """What Python raises where generated C should not have refused: the member of that name of its self test, else ``CheckFailed``."""
+    return {Code.TABLES: TablesError, Code.SELFTEST: SelftestError}.get(code, CheckFailed)
