@@ -20,38 +20,16 @@ from ormia.train.hrmas.discretize import SearchStopped  # noqa: E402
 from ormia.train.hrmas.plots import motif_by_epoch, write_plots  # noqa: E402
 from ormia.train.hrmas.result import finish, found_config, kinds_loss  # noqa: E402
 from ormia.train.hrmas.search import CHECKPOINT, Search, run_search  # noqa: E402
-from ormia.train.loop import Epoch, accuracy, calibrate  # noqa: E402
+from ormia.train.loop import accuracy, calibrate  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
 from ormia.train.recipe import recipe_names, with_settings  # noqa: E402
 from ormia.train.topology import Link  # noqa: E402
+from toy_events import Toy  # noqa: E402
 
 SMALL = SearchConfig(
     epochs=3, size_epochs=1, sizes=(2, 4), architecture_rate=0.05, plasticity=PlasticityConfig(measure_every=2),
     training=Config(epochs=1, batch=16, model=ModelConfig(layers=(LayerConfig(neurons=8, tau_membrane=(4.0,)),))),
 )  # fmt: skip
-
-
-class Toy:
-    """Two classes told apart by which half of the channels is busy."""
-
-    n_inputs, payload_max, classes, scored_timesteps, teacher_digest, payload_bits = 8, 1, ("low", "high"), 10, "", 1
-
-    def metadata(self):
-        return {}
-
-    def __init__(self, digest="toy", valid=24):
-        self.digest, self.valid = digest, valid
-
-    def _draw(self, rng, n):
-        labels = rng.integers(0, 2, n)
-        rate = np.where((np.arange(8) >= 4) == labels[:, None], 0.6, 0.1)
-        return (rng.random((n, 10, 8)) < rate[:, None]).astype(np.int16), labels.astype(np.int64)
-
-    def train_epoch(self, rng):
-        return Epoch(*self._draw(rng, 40))
-
-    def fixed(self, split):
-        return self._draw(np.random.default_rng(len(split)), self.valid)
 
 
 def state(search):
