@@ -84,18 +84,19 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 def sweep_figure(tables: dict[str, dict[str, Any] | None]) -> Figure:
     """Accuracy against the spread, with and without input gain, and against the time constant without hierarchy."""
-    figure = Figure((9.0, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    both = tables["tau"] is not None
+    figure = Figure((9.0 if both else 5.2, 3.4), layout="constrained")
+    left, *others = figure.subplots(1, 1 + both, sharey=True, squeeze=False)[0]
     draw_curves(left, tables["spread"], "spread", "")
     for depth, points in curves(tables["gain"]).items():
         xs = sorted(points)
         left.plot(xs, [100 * points[x]["median"] for x in xs], "s:", color="0.35", ms=4, lw=1.2, label=f"{depth}, ours, drive scaled by 1 - decay")
-    draw_curves(right, tables["tau"], "tau", "")
-    for axes, label in ((left, "spread, last layer less first, ms"), (right, "time constant of all layers, ms")):
+    for right in others:
+        draw_curves(right, tables["tau"], "tau", "")
+    for axes, label in zip((left, *others), ("spread, last layer less first, ms", "time constant of all layers, ms"), strict=False):
         axes.axhline(CEILING, color="0.6", lw=0.8)
         axes.set_xlabel(label)
-        if axes.lines[1:]:
-            axes.legend(fontsize=6.5, frameon=False, loc="lower right")
+        axes.legend(fontsize=6.5, frameon=False, loc="lower right")
     left.set_ylabel("accuracy on scored timesteps, %")
     return figure
 
@@ -169,8 +170,8 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         text = [
             "![median time constants over epochs](timescales_emergence.svg)", "",
             f"3 x 32, every time constant trained from 200 ms: test {percent(row['test'])} % (median of {len(last)} seeds). Median time constants of "
-            f"the layers after the last epoch: {medians} ms (published 46, 45, 101). They rise from layer to layer in {rising} of {len(last)} seeds; last over first "
-            f"{np.median(last[:, -1] / last[:, 0]):.2f} (published 2.2).",
+            f"the layers after the last epoch: {medians} ms (published 46, 45, 101). They rise from layer to layer in {rising} of {len(last)} seeds; "
+            f"last over first {np.median(last[:, -1] / last[:, 0]):.2f} (published 2.2).",
             "", made(emergence),
         ]  # fmt: skip
         lines += section("MTS-XOR: what gradients make of a flat start", text)
