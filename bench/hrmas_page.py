@@ -118,7 +118,7 @@ def table_section(table: dict[str, Any]) -> list[str]:
     origin = f"Corpus `{table['corpus'][:12]}`, {made['time'][:10]}, {made['machine']['processor']}, torch {made['versions'].get('torch', 'unknown')}."
     lines = ["## Arms", "", origin + of, "", *rows_of(table), ""]
     short = [f"`{arm}` {row['parts']} of {PLANNED.get(arm, 5)}" for arm, row in arms.items() if row["parts"] < PLANNED.get(arm, 5)]
-    lines += [f"Trainings short of the protocol, for the processor time was used: {', '.join(short)}.", ""] if short else []
+    lines += [f"Trainings short of the protocol, for the time given was over: {', '.join(short)}.", ""] if short else []
     wrong = [arm for arm, row in arms.items() if not row["exact"]]
     labels = f"differ for {', '.join(wrong)}" if wrong else "are the same for every network and clip of valid"
     lines += [f"Labels of the file and of the training program's exact mode {labels}.", "", "## The paper's differences", ""]
@@ -152,6 +152,12 @@ def cost_section(arms: dict[str, Any]) -> list[str]:
         f"included; the machine was shared. Motif sizes found by full: {sizes}. Mean rate at the end of its search {full['rate']:.3f} spikes a timestep "
         "(target 0.1).", "",
     ]  # fmt: skip
+    if "less_full" in (priced := arms.get("priced", {})):
+        weights, memory = (1 - priced["weights"] / full["weights"], 1 - priced["memory_bits"]["shared"] / full["memory_bits"]["shared"])
+        lines += [
+            f"With a price on memory (`priced`) the network has {100 * weights:.0f} % fewer weights and {100 * memory:.0f} % fewer bits of synapse memory, at "
+            f"{points(priced['less_full'])} points ({verdict(priced)}).", "",
+        ]  # fmt: skip
     if kept and kept["kinds"]:
         k = kept["kinds"]
         lines += [
