@@ -169,8 +169,8 @@ class SCMLModel(nn.Module):
 
     def __init__(self, config: ModelConfig, n_inputs: int, n_classes: int, payload_max: int, topologies: list[Topology] | None = None) -> None:
         super().__init__()
-        self.drive = drive_factors(config.timescales, len(config.layers))
-        config = with_timescales(config)
+        scales, config = config.timescales, with_timescales(config)
+        self.drive = drive_factors(scales, len(config.layers))
         self.config, self.n_inputs, self.n_classes, self.payload_max = config, n_inputs, n_classes, payload_max
         if config.surrogate not in SURROGATES:
             raise UsageError(f"surrogate must be one of {', '.join(SURROGATES)}, not {config.surrogate!r}")

@@ -165,6 +165,8 @@ def drive_factors(scales: Timescales, layers: int) -> list[float]:
 
     A membrane that adds its drive without (1 - decay) rests at ``drive / (1 - decay)``: this is that gain, without the memory.
     """
+    if scales.gain_spread == 0:
+        return [1.0] * layers
     means = layer_means(scales, layers, scales.gain_spread)
     check_time_constants(tuple(means), 32, "the input gain")
     return [math.expm1(-1 / scales.mean) / math.expm1(-1 / tau) for tau in means]

@@ -27,7 +27,6 @@ from ormia.edge.netfile import read_network  # noqa: E402
 from ormia.edge.runtime import NumbaBackend  # noqa: E402
 from ormia.train.config import Config  # noqa: E402
 from ormia.train.export import to_network  # noqa: E402
-from ormia.train.loop import Epoch  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
 from ormia.train.recipe import recipe_names, with_settings  # noqa: E402
 from ormia.train.timescales.config import RECIPES, Budget, SearchConfig, Space, count_weights, load_recipe, training_of  # noqa: E402
@@ -36,6 +35,7 @@ from ormia.train.timescales.kinds import drawn_together, fewer_kinds, kinds_tabl
 from ormia.train.timescales.price import HISTORY, check_history, history_bits, price_of  # noqa: E402
 from ormia.train.timescales.result import finish, write_front  # noqa: E402
 from ormia.train.timescales.search import chosen, front, open_study, run_trials  # noqa: E402
+from toy_events import Toy  # noqa: E402
 
 LAYERS = (LayerConfig(neurons=16, motif=4), LayerConfig(neurons=8, motif=4))
 SMALL = SearchConfig(
@@ -55,26 +55,6 @@ POINT = {
     "train": "",
     "delays": "kernel",
 }
-
-
-class Toy:
-    """Two classes told apart by which half of the channels is busy."""
-
-    n_inputs, payload_max, classes, scored_timesteps, teacher_digest, payload_bits, digest = 8, 1, ("low", "high"), 10, "", 1, "toy"
-
-    def metadata(self):
-        return {}
-
-    def _draw(self, rng, n):
-        labels = rng.integers(0, 2, n)
-        rate = np.where((np.arange(8) >= 4) == labels[:, None], 0.6, 0.1)
-        return (rng.random((n, 10, 8)) < rate[:, None]).astype(np.int16), labels.astype(np.int64)
-
-    def train_epoch(self, rng):
-        return Epoch(*self._draw(rng, 40))
-
-    def fixed(self, split):
-        return self._draw(np.random.default_rng(len(split)), 24)
 
 
 def test_a_search_goes_on_where_it_stopped_and_leaves_a_network_with_delays_that_c_and_numba_agree_on(tmp_path):
