@@ -89,7 +89,7 @@ static inline void turn_by_quarter(uint32_t *a, uint32_t *b)
 /* Complex transform of $points points in place (A5), two stages at a time: the twiddle of index k + 128 is that of k times -i. */
 static ORMIA_APART void transform(ormia_point *points)
 {
-    uint32_t span, i, j;
+    uint32_t span, step, i, j; /* step: numbers from a twiddle to the next */
     for (i = 0u; i < ${points}u; i += 4u) { /* the window halves the sums of a frame, so the first stage need not */
         const int16x2_t first = (int16x2_t)points[i].both, second = (int16x2_t)points[i + 1u].both;
         const int16x2_t third = (int16x2_t)points[i + 2u].both, fourth = (int16x2_t)points[i + 3u].both;
@@ -102,9 +102,9 @@ static ORMIA_APART void transform(ormia_point *points)
         points[i + 2u].both = c;
         points[i + 3u].both = d;
     }
-    for (span = 4u; span < ${points}u; span *= 4u) {
+    for (span = 4u, step = ${points}u / 4u; span < ${points}u; span *= 4u, step /= 4u) {
         for (j = 0u; j < span; j++) {
-            const uint32_t v = both(twiddle + j * (2u * ${points}u / span)), w = both(twiddle + j * (${points}u / span));
+            const uint32_t v = both(twiddle + j * 2u * step), w = both(twiddle + j * step);
             ormia_point *point = points + j;
             for (i = j; i < ${points}u; i += 4u * span) {
                 uint32_t a = point[0].both, b = point[span].both, c = point[2u * span].both, d = point[3u * span].both;
@@ -168,7 +168,7 @@ static inline void add_and_subtract(wide_point *a, wide_point *b)
 /* Complex transform of $points points in place (A5), two stages at a time: the twiddle of index k + 128 is that of k times -i. */
 static ORMIA_APART void transform(ormia_point *points)
 {
-    uint32_t span, i, j;
+    uint32_t span, step, i, j; /* step: numbers from a twiddle to the next */
     for (i = 0u; i < ${points}u; i += 4u) {
         wide_point a = load(points + i), b = load(points + i + 1u), c = load(points + i + 2u), d = load(points + i + 3u);
         add_and_subtract(&a, &b);
@@ -180,9 +180,9 @@ static ORMIA_APART void transform(ormia_point *points)
         store(points + i + 2u, c);
         store(points + i + 3u, d);
     }
-    for (span = 4u; span < ${points}u; span *= 4u) {
+    for (span = 4u, step = ${points}u / 4u; span < ${points}u; span *= 4u, step /= 4u) {
         for (j = 0u; j < span; j++) {
-            const int16_t *first = twiddle + j * (2u * ${points}u / span), *second = twiddle + j * (${points}u / span);
+            const int16_t *first = twiddle + j * 2u * step, *second = twiddle + j * step;
             const int32_t v_re = first[0], v_im = first[1], w_re = second[0], w_im = second[1];
             for (i = j; i < ${points}u; i += 4u * span) {
                 ormia_point *at_a = points + i, *at_b = at_a + span, *at_c = at_b + span, *at_d = at_c + span;
@@ -204,16 +204,16 @@ static ORMIA_APART void transform(ormia_point *points)
 /* Complex transform of $points points in place (A5). */
 static ORMIA_APART void transform(ormia_point *points)
 {
-    uint32_t span, i, j;
+    uint32_t span, step, i, j; /* step: numbers from a twiddle to the next */
     for (i = 0u; i < ${points}u; i += 2u) {
         wide_point a = load(points + i), b = load(points + i + 1u);
         add_and_subtract(&a, &b);
         store(points + i, a);
         store(points + i + 1u, b);
     }
-    for (span = 2u; span < ${points}u; span *= 2u) {
+    for (span = 2u, step = ${points}u; span < ${points}u; span *= 2u, step /= 2u) {
         for (j = 0u; j < span; j++) {
-            const int16_t *w = twiddle + j * (2u * ${points}u / span);
+            const int16_t *w = twiddle + j * step;
             for (i = j; i < ${points}u; i += 2u * span) {
                 wide_point a = load(points + i), b = load(points + i + span);
                 butterfly(&a, &b, w[0], w[1]);
