@@ -29,6 +29,7 @@ from ormia.edge.ccode.cores import CORES, CROSS_FLAGS, Core, cross_compile, miss
 from ormia.edge.ccode.emit import Sources, emit
 from ormia.edge.ccode.emulator import Emulated
 from ormia.edge.ccode.layout import lay_out
+from ormia.edge.ccode.qemu import BOARDS, code_bytes, missing_boards
 from ormia.edge.clips import front_end_of
 from ormia.edge.errors import CheckFailed, Error, MissingTool, UsageError
 from ormia.edge.events import events_from_payloads
@@ -75,6 +76,7 @@ PARTS = {
     "readout": ("close_timestep", "emitted", "has_fired"),
     "detector": ("look",),
 }
+LEVELS = ("-O2", "-Os")  # of GCC, where it is installed
 SYNAPTIC = ("axons", "synapses")
 PART_OF = {function: part for part, functions in PARTS.items() for function in functions}
 IGNORED = ("bench_", "check_", "step", "init", "restart")
@@ -292,6 +294,7 @@ def main() -> None:
         "shares": {name: {"state": state, "tables": tables} for name, (state, tables) in sources.shares.items()},
         "cores": cores,
         "flags": CROSS_FLAGS,
+        "gcc_flash_bytes": None if missing_boards() else {name: {level: code_bytes(sources, board, level) for level in LEVELS} for name, board in BOARDS.items()},
     }
     write_whole(given.output, json.dumps(result | {"provenance": provenance()}, indent=1) + "\n")
 
