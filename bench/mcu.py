@@ -286,6 +286,7 @@ def main() -> None:
             cores[name] = measure(net, sources, CORES[name], recordings, Path(folder))
             cores[name]["power"] = power(name, cores[name]["instructions_per_second"]["mean"])
             print(name, json.dumps(cores[name]), flush=True)
+    gcc = None if missing_boards() else {name: {level: code_bytes(sources, board, level) for level in LEVELS} for name, board in BOARDS.items()}
     result = {
         "network": network_digest(net),
         "neurons": net.n_neurons,
@@ -294,7 +295,7 @@ def main() -> None:
         "shares": {name: {"state": state, "tables": tables} for name, (state, tables) in sources.shares.items()},
         "cores": cores,
         "flags": CROSS_FLAGS,
-        "gcc_flash_bytes": None if missing_boards() else {name: {level: code_bytes(sources, board, level) for level in LEVELS} for name, board in BOARDS.items()},
+        "gcc_flash_bytes": gcc,
     }
     write_whole(given.output, json.dumps(result | {"provenance": provenance()}, indent=1) + "\n")
 
