@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/results/timescales.md and its figures from the tables of bench/timescales.py and bench/timescales_speech.py; no figure is typed by hand.
 
-    python bench/timescales_page.py --output docs/results
+    python bench/timescales_page.py
 
+Besides: ``timescales_search.json``, the metrics.json of an `ormia search timescale`, and ``timescales_verify.json``, what `ormia verify --json` said of
+its network.
 Published values beside ours are those of arXiv 2407.18838, read off its figures to about 0.2 points.
 """
 
@@ -177,7 +179,7 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         lines += section("MTS-XOR: what gradients make of a flat start", text)
     if beyond:
         text = [
-            f"Networks of no more weights than the published ones (520 of 2 x 10, 620 of 3 x 10); the ceiling is {CEILING} %. Trained decays count as weights.",
+            f"Networks of no more weights than the published ones (520 of 2 x 10, 620 of 3 x 10); the ceiling is {CEILING} %. Trained decays count as weights, parameters of normalization do not.",
             "",
         ]
         text += ["| network | weights | seeds | median, % | worst, % | frozen statistics, median, % |", "|---|---|---|---|---|---|"]
@@ -265,13 +267,13 @@ def main() -> None:
         write_figure(figure, folder / "timescales_speech.svg")
     found = read(options.results, "search")
     if found:
-        lines += search(found)
+        lines += search(found, read(options.results, "verify"))
     write_whole(folder / "timescales.md", "\n".join(lines).rstrip() + "\n")
     print(json.dumps({name: table is not None for name, table in tables.items()}))
 
 
-def search(found: dict[str, Any]) -> list[str]:
-    """Section of a search: its metrics.json with the verdict of ``ormia verify`` under ``verify``."""
+def search(found: dict[str, Any], verified: dict[str, Any] | None) -> list[str]:
+    """Section of a search: its metrics.json, and what ``ormia verify --json`` said of its network."""
     price, test = found["price"], found["network"]["accuracy"]["test"]
     trials = ", ".join(f"{count} {state.lower()}" for state, count in found["trials"].items())
     text = [
@@ -288,9 +290,9 @@ def search(found: dict[str, Any]) -> list[str]:
         text += ["", "| most kinds a layer | kinds | accuracy on valid, % | bits of the table of neurons |", "|---|---|---|---|"]
         for row in found["kinds"]:
             text.append(f"| {row['most'] or 'as trained'} | {row['kinds']} | {100 * row['accuracy']:.1f} | {row['neuron_parameter_bits']:,} |")
-    if "verify" in found:
-        verdict = found["verify"]
-        text += ["", f"`ormia verify` on {verdict['clips']} clips, {', '.join(verdict['backends'])}: {verdict['differences']} differences."]
+    if verified and verified["network"]["digest"] == found["network"]["network"]:
+        ran = ", ".join(f"{one['backend']} ({one['clips']} clips)" for one in verified["backends"] if one.get("clips"))
+        text += ["", f"`ormia verify`, {ran}: {verified['differences']} differences in any membrane, spike or score."]
     return section("A searched network with delays", text)
 
 

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,7 @@ from ormia.edge import cli  # noqa: E402
 from ormia.edge.netfile import read_network  # noqa: E402
 from toy_events import Toy  # noqa: E402
 
+ROOT = Path(__file__).parents[3]
 LITTLE = ["trials=2", "training.epochs=1", "training.batch=16", "training.model.layers=[{neurons=8, motif=4}, {neurons=8, motif=4}]", "space.delays=['kernel']"]
 
 
@@ -63,3 +67,10 @@ def test_bad_input_is_refused_in_a_sentence(search, tmp_path, setting, code, sen
     assert (found, out) == (code, "")
     assert sentence in err
     assert not (tmp_path / "run" / "network").exists()
+
+
+def test_the_page_of_results_is_what_its_program_writes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    monkeypatch.setattr(sys, "argv", ["timescales_page.py", "--results", str(ROOT / "bench" / "results"), "--output", str(tmp_path)])
+    runpy.run_path(str(ROOT / "bench" / "timescales_page.py"), run_name="__main__")
+    assert (tmp_path / "timescales.md").read_text() == (ROOT / "docs" / "results" / "timescales.md").read_text()
