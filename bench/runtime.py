@@ -2,7 +2,8 @@
 """How fast the Numba runtime is: beside the reference, our generated C, real time and other simulators. One thread, CPU time, one run.
 
     python bench/runtime.py NET [--corpus FOLDER] [--output FILE]
-    python bench/runtime.py NET --peers-script peer_speed.py --peers-python VENV/bin/python
+    python bench/runtime.py NET --peers-script peer_speed.py --peers-python VENV/bin/python [--peers norse --batches 256]
+    python bench/runtime.py --peers-script peer_speed.py --peers-python VENV/bin/python   # the peers alone
 
 Every figure is a median; each pair of a ratio is measured by turns. The peers' script is one that prints ``RESULT {json}`` for
 ``--runs N --child NAME N_INPUTS BATCH``; the peers need an environment of their own.
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +130,17 @@ def against_c(net: Network, payloads: np.ndarray, folder: Path) -> dict[str, Any
     return result | {"flags": " ".join(C_FLAGS), "compiler": find_compiler()}
 
 
-def against_peers(python: Path, script: Path, runs: int) -> list[dict[str, Any]]:
+def against_peers(python: Path, script: Path, runs: int, names: Sequence[str], batches: Sequence[int]) -> list[dict[str, Any]]:
     """Each peer and the runtime at the firing rate of the peer, the runtime before and after it."""
     rows = []
-    for name in peers.PEERS:
+    for name in names:
         for n_inputs in (16, 40):
             first = peers.time_peer(python, script, name, n_inputs, 1, 1)
             if first is None:
                 rows.append({"peer": name, "inputs": n_inputs, "failed": True})
                 continue
             net = peers.network_of_rate(n_inputs, first["hidden_rate"])
-            for batch in (1, 256):
+            for batch in batches:
                 runtime, clips = Runtime(net, count=False), peers.events(n_inputs, batch)
                 runtime.run(clips)
                 before = [seconds(lambda runtime=runtime, clips=clips: runtime.run(clips)) for _ in range(REPEATS)]
@@ -195,17 +196,8 @@ def start_seconds(path: str) -> dict[str, float]:
     return {"first": took[0], "second": statistics.median(took[1:])}
 
 
-def main() -> None:
-    """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("network")
-    parser.add_argument("--clips", type=int, default=256)
-    parser.add_argument("--corpus", help="folder of a corpus; its test clips are the input, else noise and random events")
-    parser.add_argument("--peers-script", type=Path)
-    parser.add_argument("--peers-python", type=Path)
-    parser.add_argument("--runs", type=int, default=5, help="timed runs of a peer")
-    parser.add_argument("--output")
-    given = parser.parse_args()
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """All figures of one network."""
     net = read_network(given.network)
     pcm = (np.random.default_rng(1).standard_normal((given.clips, 16000)) * 1000).astype(np.int16)
     if given.corpus:
@@ -224,7 +216,7 @@ def main() -> None:
     )
     per_clip = measured(batch, len(payloads))["seconds_per_clip"]
     with tempfile.TemporaryDirectory() as folder:
-        result = {
+        return {
             "network": {"name": net.name, "digest": network_digest(net)},
             "clips": len(payloads),
             "timesteps": timesteps,
@@ -240,8 +232,24 @@ def main() -> None:
             "audio_to_keyword": audio_to_keyword(net, pcm) if hears else None,
             "start_cpu_seconds": start_seconds(given.network),
         }
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network", nargs="?")
+    parser.add_argument("--clips", type=int, default=256)
+    parser.add_argument("--corpus", help="folder of a corpus; its test clips are the input, else noise and random events")
+    parser.add_argument("--peers-script", type=Path)
+    parser.add_argument("--peers-python", type=Path)
+    parser.add_argument("--peers", nargs="+", default=peers.PEERS, choices=peers.PEERS)
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 256], help="clips of a batch, beside peers")
+    parser.add_argument("--runs", type=int, default=5, help="timed runs of a peer")
+    parser.add_argument("--output")
+    given = parser.parse_args()
+    result = measure(given) if given.network else {}
     if given.peers_script and given.peers_python:
-        result["peers"] = against_peers(given.peers_python.absolute(), given.peers_script.absolute(), given.runs)
+        result["peers"] = against_peers(given.peers_python.absolute(), given.peers_script.absolute(), given.runs, given.peers, given.batches)
     result["load_average"] = os.getloadavg()
     result["provenance"] = provenance()
     text = json.dumps(result, indent=1)
