@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from ormia.edge.files import make_folder, write_whole
@@ -79,6 +80,7 @@ def draw_curves(axes: Axes, table: dict[str, Any] | None, name: str, label: str)
 
 def write_figure(figure: Figure, path: Path) -> None:
     """As SVG, without the date."""
+    rcParams["svg.hashsalt"] = "timescales"  # the same figures give the same file
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     write_whole(path, file.getvalue())
@@ -179,7 +181,8 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         lines += section("MTS-XOR: what gradients make of a flat start", text)
     if beyond:
         text = [
-            f"Networks of no more weights than the published ones (520 of 2 x 10, 620 of 3 x 10); the ceiling is {CEILING} %. Trained decays count as weights, parameters of normalization do not.",
+            about = "Networks of no more weights than the published ones (520 of 2 x 10, 620 of 3 x 10)."
+            text = [f"{about} Trained decays count as weights, parameters of normalization do not. The ceiling is {CEILING} %.", ""]
             "",
         ]
         text += ["| network | weights | seeds | median, % | worst, % | frozen statistics, median, % |", "|---|---|---|---|---|---|"]
