@@ -180,11 +180,8 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         ]  # fmt: skip
         lines += section("MTS-XOR: what gradients make of a flat start", text)
     if beyond:
-        text = [
-            about = "Networks of no more weights than the published ones (520 of 2 x 10, 620 of 3 x 10)."
-            text = [f"{about} Trained decays count as weights, parameters of normalization do not. The ceiling is {CEILING} %.", ""]
-            "",
-        ]
+        about = "Networks of no more weights than the published ones (520 of 2 x 10, 620 of 3 x 10)."
+        text = [f"{about} Trained decays count as weights, parameters of normalization do not. The ceiling is {CEILING} %.", ""]
         text += ["| network | weights | seeds | median, % | worst, % | frozen statistics, median, % |", "|---|---|---|---|---|---|"]
         for row in beyond["rows"]:
             worst = f"{100 * min(row['test']['runs']):.2f}"
