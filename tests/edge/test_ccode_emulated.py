@@ -125,13 +125,16 @@ def test_text_that_needs_a_library_is_refused(core, tmp_path):
 def test_the_document_states_the_figures_of_the_bench():
     root = Path(__file__).parents[2]
     text = (root / "docs" / "mcu.md").read_text()
-    cores_of = json.loads((root / "bench" / "results" / "mcu.json").read_text())["cores"].values()
+    mcu = json.loads((root / "bench" / "results" / "mcu.json").read_text())
+    cores_of = mcu["cores"].values()
     rows = {
         "instructions a second of audio, mean": lambda c: f"{c['instructions_per_second']['mean'] / 1e6:.2f} M",
         "worst timestep, times 50": lambda c: f"{c['instructions_per_second']['worst_hop'] / 1e6:.2f} M",
         "front end, a timestep": lambda c: f"{c['instructions_per_hop']['mean']['front_end']:,}",
         "neurons, a timestep": lambda c: f"{c['instructions_per_hop']['mean']['neurons']:,}",
         "a synaptic operation inside a list": lambda c: f"{c['instructions_per_synaptic_operation']:.2f}",
+        "a synaptic operation, axons and all": lambda c: f"{c['instructions_per_synaptic_operation_all_told']:.2f}",
+        "the same inside a thin list": lambda c: f"{c['thin_lists']['synaptic_operation']:.2f}",
         "an axon besides": lambda c: f"{c['instructions_per_axon_besides']:.1f}",
         "a neuron update": lambda c: f"{c['instructions_per_neuron_update']:.2f}",
         "flash, code and tables, bytes": lambda c: f"{c['flash_bytes']['code']:,} + {c['flash_bytes']['constants']:,}",
@@ -139,6 +142,17 @@ def test_the_document_states_the_figures_of_the_bench():
     }
     for name, figure in rows.items():
         assert f"| {name} | " + " | ".join(map(figure, cores_of)) + " |" in text
+    larger = json.loads((root / "bench" / "results" / "mcu_gsc12.json").read_text())
+    for name in ("instructions a second of audio, mean", "a synaptic operation inside a list", "flash, code and tables, bytes", "RAM, state and stack, bytes"):
+        assert f"| {name} | " + " | ".join(map(rows[name], larger["cores"].values())) + " |" in text
+    gcc, powers = larger["gcc_flash_bytes"]["cortex-m4"], [m["cortex-m4"]["power"] for m in (mcu["cores"], larger["cores"])]
+    assert all(f"{size['code']:,} + {size['constants']:,}" in text for size in gcc.values())
+    assert max(sum(size.values()) for size in gcc.values()) <= 64 << 10
+    for power in powers:  # the comparison with MLPerf Tiny's streaming reference
+        least, most = power["active_power_mw"]
+        assert f"{least:.2f} to {most:.2f} mW" in text
+        assert "{1} to {0} times".format(*power["times_less_than_reference"]) in text
+    assert f"{powers[0]['streaming_reference']['average_power_mw']:.1f} mW on that board" in text
     found = json.loads((root / "bench" / "results" / "fuzz.json").read_text())["targets"].values()
     assert f"{sum(target['inputs'] for target in found):,} inputs" in text
     assert all(target["findings"] == 0 for target in found)
