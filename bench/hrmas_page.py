@@ -119,6 +119,7 @@ def table_section(table: dict[str, Any]) -> list[str]:
     lines = ["## Arms", "", origin + of, "", *rows_of(table), ""]
     short = [f"`{arm}` {row['parts']} of {PLANNED.get(arm, 5)}" for arm, row in arms.items() if row["parts"] < PLANNED.get(arm, 5)]
     lines += [f"Trainings short of the protocol, for the time given was over: {', '.join(short)}.", ""] if short else []
+    lines += ["Added while the table ran: the limit of what a repair changes (`plasticity.largest_change`), now the default. All arms search without it.", ""]
     wrong = [arm for arm, row in arms.items() if not row["exact"]]
     labels = f"differ for {', '.join(wrong)}" if wrong else "are the same for every network and clip of valid"
     lines += [f"Labels of the file and of the training program's exact mode {labels}.", "", "## The paper's differences", ""]
