@@ -56,6 +56,12 @@ Effect size: if two networks disagree on a quarter of the clips, the standard er
 so that 2.5 and 1.8 points are found in four of five tables. The paper's 8.1 points are within reach, 2.3 are about at the limit, 1.24 and 0.71 are below it.
 """
 PLANNED = {"full": 10, "no-plasticity": 10, "random": 10, "random-search": 10}  # trainings; 5 of the others
+CONTROLS = {  # not in the paper
+    "random": "Does it matter where the search put its types?",
+    "random-search": "Does the search beat random tries at equal processor time?",
+    "feedforward": "Does the recurrence that was found help at all?",
+    "hand": "Does it beat a motif set by hand?",
+}
 MORE = """\
 ## More seeds
 
@@ -122,10 +128,13 @@ def table_section(table: dict[str, Any]) -> list[str]:
     lines += ["Added while the table ran: the limit of what a repair changes (`plasticity.largest_change`), now the default. All arms search without it.", ""]
     wrong = [arm for arm, row in arms.items() if not row["exact"]]
     labels = f"differ for {', '.join(wrong)}" if wrong else "are the same for every network and clip of valid"
-    lines += [f"Labels of the file and of the training program's exact mode {labels}.", "", "## The paper's differences", ""]
+    lines += [f"Labels of the file and of the training program's exact mode {labels}.", "", "## The paper's differences, and controls it does not have", ""]
     for arm, theirs in PAPER.items():
         if "less_full" in (row := arms.get(arm, {})):
             lines.append(f"* `{arm}`: {theirs:+.2f} points there; here {points(row['less_full'])}: {reproduced(row, theirs)}.")
+    for arm, question in CONTROLS.items():
+        if "less_full" in (row := arms.get(arm, {})):
+            lines.append(f"* {question} `{arm}` less full: {points(row['less_full'])}: {verdict(row)}.")
     best = max(table["arms"], key=lambda row: row["mean"])
     lines += [f"* That full is the best arm: here the highest mean is that of `{best['arm']}`, {100 * best['mean']:.1f} %.", ""]
     return lines + cost_section(arms)
