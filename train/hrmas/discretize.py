@@ -107,6 +107,8 @@ def discrete_model(supernet: Supernet, config: ModelConfig) -> SCMLModel:
             if size < n:
                 model.lateral[number][d] = band[row[delta * size]]
         model.feed_forward[number].copy_(supernet.feed_forward[number])
+        if str(number) in supernet.places:
+            model.places[str(number)].copy_(supernet.places[str(number)])
     model.readout.copy_(supernet.readout)
     model.readout_bias.copy_(supernet.readout_bias)
     model.shifts.copy_(supernet.shifts)

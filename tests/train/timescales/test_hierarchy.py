@@ -183,3 +183,14 @@ def test_a_search_for_motifs_starts_from_the_hierarchy_and_what_plasticity_found
     for keep, expected in ((True, [{5.0}, {7.0}, {13.0}]), (False, [{5.0}, {9.0}, {13.0}])):
         found = with_timescales(discrete_config(supernet, config, topologies, keep_intrinsic=keep))
         assert [set(layer.tau_membrane) for layer in found.layers] == expected
+
+
+def test_what_a_search_for_motifs_learnt_of_delays_is_in_its_discrete_network():
+    from ormia.train.hrmas.discretize import discrete_config, discrete_model
+    from ormia.train.hrmas.supernet import Supernet
+
+    layer = LayerConfig(neurons=8, motif=4, delays=(0, 1, 2, 3), learn_delays=True)
+    config = ModelConfig(layers=(layer,))
+    supernet = Supernet(config, (4,), False, 10, 3, 3)
+    found = discrete_model(supernet, discrete_config(supernet, config, [c.topology() for c in supernet.candidates]))
+    assert torch.equal(found.feed_forward_integers(0), supernet.feed_forward_integers(0))
