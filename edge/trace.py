@@ -83,18 +83,17 @@ def check_events(net: Network, events: Sequence[Sequence[tuple[int, int]]], *, w
         raise LengthError(f"a clip must have at most max_timesteps = {net.formats.max_timesteps} timesteps, not {len(events)}")
     payloads = net.formats.payload
     for t, at_t in enumerate(events):
-        if len(at_t) > net.n_inputs:
-            raise LengthError(f"a timestep must have at most {net.n_inputs} events, one a channel, not {len(at_t)} (timestep {t})")
+        longer = len(at_t) > net.n_inputs  # generated C looks at this first
         seen: set[int] = set()
         for channel, payload in at_t:
             if not (isinstance(channel, Integral) and isinstance(payload, Integral)):
                 raise DataError(f"an event must be two integers, channel and payload, not ({channel!r}, {payload!r}) (timestep {t})")
             if not 0 <= channel < net.n_inputs:
-                raise ChannelError(f"an event's channel must be in 0..{net.n_inputs - 1}, not {channel} (timestep {t})")
+                raise (LengthError if longer else ChannelError)(f"an event's channel must be in 0..{net.n_inputs - 1}, not {channel} (timestep {t})")
             if channel in seen:
-                raise OrderError(f"a channel must have at most one event a timestep; channel {channel} has two at timestep {t}")
+                raise (LengthError if longer else OrderError)(f"a channel must have at most one event a timestep; channel {channel} has two at timestep {t}")
             if not payloads.holds(payload):
-                raise PayloadError(f"a payload must be in {payloads}, not {payload} (timestep {t}, channel {channel})")
+                raise (LengthError if longer else PayloadError)(f"a payload must be in {payloads}, not {payload} (timestep {t}, channel {channel})")
             seen.add(channel)
 
 
