@@ -122,6 +122,26 @@ def test_text_that_needs_a_library_is_refused(core, tmp_path):
         compiled(core, "int absent(void); int f(void); int f(void) { return absent(); }\n", tmp_path)
 
 
+@needs_tools
+def test_the_bench_tells_an_axon_from_its_synapses_where_all_lists_are_of_one_length(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench"))
+    import mcu
+
+    inputs = [axon(i, {n: 1 + (n + i) % 7 for n in range(32)}) for i in range(16)]
+    net = network([neuron(100) for _ in range(48)], inputs, n_inputs=16)
+    cut = mcu.by_length(net)
+    assert np.diff(cut.synapse_start).tolist() == [8, 16, 24, 32] * 4
+    assert np.array_equal(cut.synapse_target[8:24], net.synapse_target[32:48])
+    machine = mcu.Measured(cut, emit(cut, clips=()), CORES["cortex-m4"], tmp_path)
+    found = machine.synaptic()
+    assert 1 < found["synaptic_operation"] < 7
+    assert 10 < found["axon"] < 70
+    assert found["fit"]["synapses_of_a_source"] == [8, 32]
+    assert found["fit"]["unexplained"] < 0.1
+    with pytest.raises(CheckFailed, match="lists must differ in length"):
+        mcu.Measured(net, emit(net, clips=()), CORES["cortex-m4"], tmp_path).synaptic()
+
+
 def test_the_document_states_the_figures_of_the_bench():
     root = Path(__file__).parents[2]
     text = (root / "docs" / "mcu.md").read_text()
