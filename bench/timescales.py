@@ -5,8 +5,9 @@
     python bench/timescales.py --tables spread --jobs 2         # accuracy against the spread, 2 depths, 5 spreads, 5 seeds
     python bench/timescales.py --tables tau gain --seeds 3
 
-Tables: spread (accuracy against the spread of the hierarchy), tau (without hierarchy, against the time constant), gain (spread again, with the drive scaled
-by 1 - decay), emergence (time constants trained from a flat start), beyond (networks of no more weights than the published ones). The model is that of
+Tables: spread (accuracy against the spread of the hierarchy), tau (without hierarchy, against the time constant), gain (spread again, with the drive
+scaled by 1 - decay over that of the mean), silent (by 1 - decay alone), emergence (time constants trained from a flat start), beyond (networks of no more
+weights than the published ones). The model is that of
 ``train/timescales/paper.py`` in float32; accuracy is the share of scored timesteps of 1024 test sequences, of the epoch that is best on as many others,
 with batch statistics as published, and with frozen ones. Every training is kept under --parts; the same command goes on where it stopped.
 bench/timescales_page.py makes docs/results/timescales.md of the outputs.
@@ -31,6 +32,7 @@ from ormia.train.timescales.paper import PaperConfig, train_paper
 
 SPREADS = (-500.0, -200.0, 0.0, 200.0, 500.0)
 TAUS = (50.0, 100.0, 200.0, 300.0, 400.0)
+GAINS = {"spread": "none", "gain": "relative", "silent": "rate"}
 DEPTHS = {"2 x 10": (10, 10), "3 x 10": (10, 10, 10)}
 BEST = {"steps_by": "iteration", "schedule": "cosine", "loss_on": "scored", "train_decays": True, "spread_penalty": 0.0, "dropout": False}
 BEYOND: dict[str, dict[str, Any]] = {
@@ -44,11 +46,12 @@ BEYOND: dict[str, dict[str, Any]] = {
 def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
     """Arm and configuration of every training of a table."""
     arms: dict[str, dict[str, Any]]
-    if table in ("spread", "gain"):
+    if table in GAINS:
         depths = DEPTHS if table == "spread" else {"2 x 10": (10, 10)}
-        gain = "none" if table == "spread" else "rate"
         arms = {
-            f"{depth}, spread {spread:+.0f} ms": {"hidden": hidden, "spread_ms": spread, "gain": gain} for depth, hidden in depths.items() for spread in SPREADS
+            f"{depth}, spread {spread:+.0f} ms": {"hidden": hidden, "spread_ms": spread, "gain": GAINS[table]}
+            for depth, hidden in depths.items()
+            for spread in SPREADS
         }
     elif table == "tau":
         arms = {f"{depth}, tau {tau:.0f} ms": {"hidden": hidden, "mean_ms": tau} for depth, hidden in DEPTHS.items() for tau in TAUS}
@@ -97,7 +100,7 @@ def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Read the command line, train what is missing, write a table after each training."""
-    tables = ("spread", "tau", "gain", "emergence", "beyond")
+    tables = ("spread", "tau", "gain", "silent", "emergence", "beyond")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=tables, choices=tables)
     parser.add_argument("--seeds", type=int, default=5, help="counted from 0")

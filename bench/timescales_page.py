@@ -94,7 +94,7 @@ def sweep_figure(tables: dict[str, dict[str, Any] | None]) -> Figure:
     draw_curves(left, tables["spread"], "spread", "")
     for depth, points in curves(tables["gain"]).items():
         xs = sorted(points)
-        left.plot(xs, [100 * points[x]["median"] for x in xs], "s:", color="0.35", ms=4, lw=1.2, label=f"{depth}, ours, drive scaled by 1 - decay")
+        left.plot(xs, [100 * points[x]["median"] for x in xs], "s:", color="0.35", ms=4, lw=1.2, label=f"{depth}, ours, without input gain")
     for right in others:
         draw_curves(right, tables["tau"], "tau", "")
     for axes, label in zip((left, *others), ("spread, last layer less first, ms", "time constant of all layers, ms"), strict=False):
@@ -160,7 +160,10 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         text = ["![accuracy against spread and time constant](timescales_mts_xor.svg)", "", *sweep_rows(tables, "spread", "spread"), "", made(spread)]
         lines += section("MTS-XOR: accuracy against the spread of the hierarchy", text)
     if gain:
-        text = ["The drive of every hidden neuron is scaled by 1 - decay, so that a longer time constant brings no larger gain.", ""]
+        text = ["The drive of every hidden neuron is scaled by (1 - decay) over that at 300 ms: a longer time constant brings no larger gain.", ""]
+        if tables["silent"]:
+            worst = [100 * run for row in tables["silent"]["rows"] for run in row["test"]["runs"]]
+            text[0] += f" Scaled by (1 - decay) alone nothing is learnt: {min(worst):.1f} to {max(worst):.1f} % in {len(worst)} trainings."
         lines += section(
             "MTS-XOR: the same without the input gain", [*text, *sweep_rows(tables, "gain", "spread"), "", gain_words(spread, gain), "", made(gain)]
         )
@@ -247,7 +250,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/results"), help="folder of the page")
     options = parser.parse_args()
     folder = make_folder(options.output)
-    tables = {name: read(options.results, name) for name in ("spread", "tau", "gain", "emergence", "beyond")}
+    tables = {name: read(options.results, name) for name in ("spread", "tau", "gain", "silent", "emergence", "beyond")}
     lines = [
         "# Timescales",
         "",

@@ -23,7 +23,7 @@ from .paper_kernels import LANES, moments, neurons
 __all__ = ["Chunks", "PaperAdam", "PaperConfig", "PaperNetwork", "evaluate", "train_paper"]
 
 TIMESTEP_MS = 10.0
-GAINS = ("none", "rate", "root")
+GAINS = ("none", "rate", "relative", "root")
 EPSILON = 1e-5  # of batch normalization
 Moments = tuple[torch.Tensor, torch.Tensor]  # mean [K] and covariance [K, K] of channels
 DROPPED = 26  # of 256: a dropout of 0.1, from one random byte an element
@@ -43,7 +43,8 @@ class PaperConfig:
     jitter : float
         Standard deviation within a layer, as a share of its time constant; 0 makes neurons equal.
     gain : str
-        What multiplies the drive: ``none`` as the paper, ``rate`` is (1 - decay), ``root`` is sqrt(1 - decay**2) / 0.6.
+        What multiplies the drive: ``none`` as the paper; ``rate`` is (1 - decay), at which hardly a neuron fires; ``relative`` is that over (1 - decay) at
+        ``mean_ms``, so that without hierarchy nothing changes; ``root`` is sqrt(1 - decay**2) / 0.6.
     train_decays : bool
         Decays of hidden neurons trained, one each.
     spread_penalty : float
@@ -214,7 +215,9 @@ class PaperNetwork(nn.Module):
         return torch.as_tensor(self.config.spread_penalty * spread + 0.1 * sum((nn.functional.relu(d - 0.95).square().sum() + 1e-12).sqrt() for d in trained))
 
     def _gain(self, decay: torch.Tensor) -> torch.Tensor:
-        return {"none": torch.ones_like(decay), "rate": 1 - decay, "root": (1 - decay**2).sqrt() / 0.6}[self.config.gain]
+        least = -math.expm1(-TIMESTEP_MS / self.config.mean_ms)
+        found = {"none": torch.ones_like(decay), "rate": 1 - decay, "relative": (1 - decay) / least, "root": (1 - decay**2).sqrt() / 0.6}
+        return found[self.config.gain]
 
 
 class PaperAdam:

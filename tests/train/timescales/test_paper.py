@@ -160,3 +160,9 @@ def test_only_scored_timesteps_count():
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(UsageError, match="must be"):
         PaperConfig(**wrong)
+
+
+def test_a_relative_gain_changes_nothing_without_hierarchy():
+    events, _, known = next(Chunks(LANES, np.random.default_rng(0)).batches(LANES))
+    told = [PaperNetwork(PaperConfig(hidden=(8,), jitter=0.0, batch=LANES, sequences=LANES, gain=gain))(events, known) for gain in ("none", "relative")]
+    assert torch.allclose(*told, atol=1e-4)
