@@ -40,10 +40,11 @@ def of_seeds(folder: Path) -> dict[str, Any]:
 
 def of_demo(run: Path) -> dict[str, Any]:
     """What the chain made of one network."""
-    demo, heard, checked, built, source = (read(run / f"{name}.json") for name in ("demo", "eval", "verify", "fpga", "c"))
+    demo, heard, stream, checked, built, source = (read(run / f"{name}.json") for name in ("demo", "eval", "stream", "verify", "fpga", "c"))
     trained = read(run / "train" / "metrics.json")
     digests = {
         "net.ormia": network_digest(read_network(run / "net.ormia")), "metrics.json": trained["network"], "eval.json": heard["network"]["digest"],
+        "stream.json": stream["network"]["digest"],
         "verify.json": checked["network"]["digest"], "fpga.json": built["network_digest"], "c.json": source["digest"],
     }  # fmt: skip
     if len(set(digests.values())) > 1:
@@ -55,6 +56,7 @@ def of_demo(run: Path) -> dict[str, Any]:
         "accuracy": {"valid": trained["accuracy"]["valid"], "test": {"share": heard["accuracy"], "clips": heard["clips"]}},
         "torch_agrees_on_every_clip": trained["torch_exact_mode_agrees_on_every_clip"],
         "per_second_of_audio": heard["per_second_of_audio"],
+        "stream": {"hours": stream["hours"], "sources": stream["sources"], **stream["operating_point"]},
         "verify": {"differences": checked["differences"], "backends": [{k: row[k] for k in columns if k in row} for row in checked["backends"]]},
         "fpga": {k: built[k] for k in ("device", "packing", "logic_cells", "block_rams", "large_rams", "multipliers", "fmax_mhz", "clock_mhz", "tools")},
         "worst_cycles_per_timestep": built["worst_cycles_per_timestep"],
