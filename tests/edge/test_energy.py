@@ -67,7 +67,7 @@ def test_twice_the_work_takes_twice_the_power(hearing):
 def test_a_microcontroller_takes_its_cycles_times_what_each_costs(hearing):
     found = estimate(hearing(), ACTIVITY)["microcontroller"]
     assert found["front_end_included"]
-    assert found["cycles_per_second"] == pytest.approx(1.5 * (50 * (35_298 + 731) + 500 * 54.7 + 10_000 * 2.56 + 2_000 * 29.4))
+    assert found["cycles_per_second"] == pytest.approx(1.5 * (50 * (35_294 + 686) + 500 * 55.1 + 10_000 * 2.55 + 2_000 * 29.38))
     assert [part["microwatts"] for part in found["parts"]] == pytest.approx([found["cycles_per_second"] * pj * 1e-6 for pj in (351, 275, 141, 53)])
 
 
