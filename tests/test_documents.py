@@ -8,6 +8,7 @@ import re
 import shlex
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -71,13 +72,20 @@ def test_every_link_to_a_file_leads_somewhere(document):
 
 def test_figures_of_the_readme_are_those_of_the_files():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    demo, mcu, gsc12, front_end = (
+    demo, mcu, gsc12, front_end, stream, words = (
         json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("demo", "mcu", "accuracy_gsc12", "accuracy_front_end")
+        for name in ("demo", "mcu", "accuracy_gsc12", "accuracy_front_end", "stream_gsc12", "own_words")
     )
 
     def share(row: dict[str, float]) -> str:
         return f"{100 * row['mean']:.1f} ± {100 * row['spread']:.1f} %"
+
+    def heard(point: dict[str, Any]) -> str:
+        missed, false = point["false_reject_rate"], point["false_accepts_per_hour"]
+        return (
+            f"misses {100 * missed['value']:.0f} % ({100 * missed['low']:.0f} to {100 * missed['high']:.0f}) of {point['keywords']} keywords "
+            f"at {false['value']:.0f} ({false['low']:.0f} to {false['high']:.0f}) false accepts an hour"
+        )
 
     m4, built = mcu["cores"]["cortex-m4"], demo["demo"]["fpga"]
     figures = [
@@ -88,6 +96,9 @@ def test_figures_of_the_readme_are_those_of_the_files():
         f"{m4['instructions_per_second']['mean'] / 1e6:.2f} M instructions",
         f"{m4['flash_bytes']['all'] / 1024:.1f} KiB flash, {m4['ram_bytes']['all'] / 1024:.1f} KiB RAM",
         f"test {share(gsc12['arms']['gsc12']['test'])}",
+        heard(demo["demo"]["stream"]),
+        heard(stream["operating_point"]),
+        share(words["test"]),
         f"test {share(front_end['arms']['dscnn']['test'])}",
     ]
     assert len(demo["seeds"]["seeds"]) == 3
