@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from .clip import shown_label
 from .svg import ACCENT, FAINT, INK, PANEL, SECOND, cells, draw
@@ -63,6 +63,7 @@ def draw_stream(evaluation: dict[str, Any]) -> str:
             axes.annotate("margin in the file", (accepts, 100 * rejects), xytext=(7, 5), textcoords="offset points", color=INK)
         axes.set(xlabel="false accepts an hour", ylabel="keywords missed, %", ylim=(0, 103), xscale="symlog")
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.grid(alpha=0.4, color=FAINT)
 
     return draw("stream", alt, (4.2, 2.7), paint)
