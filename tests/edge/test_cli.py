@@ -79,6 +79,7 @@ def test_an_error_of_the_family_is_one_line_and_its_exit_code(run, kind, code):
 def test_every_member_of_the_family_has_one_of_the_documented_codes():
     assert {name: getattr(errors, name).exit_code for name in errors.__all__} == {
         "Error": 1, "DataError": 1, "NetworkError": 1, "NetworkFileError": 1, "TargetError": 1, "UsageError": 2, "MissingTool": 3, "CheckFailed": 4,
+        "SizeError": 1, "LengthError": 1, "ChannelError": 1, "OrderError": 1, "PayloadError": 1, "TablesError": 4, "SelftestError": 4,
     }  # fmt: skip
 
 
