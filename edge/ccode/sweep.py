@@ -19,17 +19,17 @@ def sweep_values(net: Network, layout: Layout) -> dict[str, object]:
     clear = [f"        state->current[{slot}][n] = 0;" for slot in range(slots)]
     places = range(len(layout.compartments))
     clear += ["        state->refractory[n] = 0u;"] if "refractory" in types else []
+    moves = _decayed(layout.membrane_decay, formats.membrane_bits, formats.decay_bits) + (" + sum" if layout.compartments else "")
+    moves += "" if layout.bias.constant == 0 else f" + {layout.bias.expression}"
     return {
         "kind_used": layout.kind_used,
         "firing": layout.n_firing > 0,
         "refractory": layout.refractory.expression if "refractory" in types else "",
-        "current_sum": " + sum" if layout.compartments else "",
         "membrane_decay": _unsigned(layout.membrane_decay),
-        "membrane_decayed": _decayed(layout.membrane_decay, formats.membrane_bits, formats.decay_bits),
+        "moves": "" if moves == "x" else moves,  # an integrator that nothing reaches keeps its membrane
         "membrane_type": types["membrane"],
         "membrane_hi": formats.membrane.hi,
         "membrane_lo": f"({formats.membrane.lo})",
-        "bias": "" if layout.bias.constant == 0 else f" + {layout.bias.expression}",
         "initial": layout.initial.expression,
         "threshold": layout.threshold.expression,
         "fired_type": types.get("fired", ""),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from build import axon, network, neuron
+from build import axon, network, neuron, silent
 from ormia.edge.backend import AudioMachine, ReferenceBackend, get_backend
 from ormia.edge.ccode import cores
 from ormia.edge.ccode.cores import CORES, cross_compile, missing_tools
@@ -45,6 +45,13 @@ def test_audio_gives_the_payloads_and_the_trace_of_python_on_every_core(name, he
     want = ReferenceBackend().load(net).run_many([events_from_payloads(payloads)])[0]
     assert first_difference(want, trace) is None
     assert trace.counters == want.counters
+
+
+@needs_tools
+def test_an_integrator_that_nothing_reaches_compiles_without_a_warning():
+    net = network([silent(initial_membrane=v) for v in (3, 8)], readout_neuron=[0, 1], readout_class=[0, 1], labels=("a", "b"))
+    trace = get_backend("riscv").load(net).run_many([[[], []]])[0]
+    assert trace.membranes.tolist() == [[3, 8], [3, 8]]
 
 
 @needs_tools

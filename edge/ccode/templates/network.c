@@ -226,7 +226,7 @@ static inline uint32_t update(${prefix}_state *state, uint32_t n$drive_parameter
     const uint32_t kind = neuron_kind[n];
 @end
     int32_t x;
-@if current_sum
+@if any_drive
     int32_t sum = 0;
 @end
 @if firing
@@ -242,7 +242,9 @@ $compartments
 @end
     x = state->membrane[n]; /* S3 */
     ORMIA_COVER(ORMIA_TRUNCATED_NEGATIVE, ormia_truncates(x, $membrane_decay, ${decay_bits}u));
-    x = $membrane_decayed$current_sum$bias;
+@if moves
+    x = $moves;
+@end
     ORMIA_COVER(ORMIA_MEMBRANE_SATURATED_HIGH, x > $membrane_hi);
     ORMIA_COVER(ORMIA_MEMBRANE_SATURATED_LOW, x < $membrane_lo);
     x = ormia_saturate(x, $membrane_lo, $membrane_hi);
