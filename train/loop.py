@@ -122,12 +122,14 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
     DataError
         If a class has no training clip.
     UsageError
-        If ``batch`` is no multiple of ``augment.carry``, or ``output`` holds a checkpoint of another configuration.
+        If ``batch`` is no multiple of ``augment.carry``, ``detector_timesteps`` is below 1, or ``output`` holds a checkpoint of another configuration.
     TrainingStopped
         If the loss is not finite; the last good checkpoint stays.
     """
     if config.augment.carry < 1 or config.batch % config.augment.carry:
         raise UsageError(f"batch must be a whole number of rows of augment.carry clips, not {config.batch} with rows of {config.augment.carry}")
+    if not config.detector_timesteps >= 1:
+        raise UsageError(f"detector_timesteps must be at least 1, not {config.detector_timesteps:g}: a detector averages over one timestep or more")
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)

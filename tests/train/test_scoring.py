@@ -79,3 +79,8 @@ def test_training_in_rows_learns_clips_that_start_from_reset(tmp_path: Path):
 def test_a_batch_that_is_no_whole_number_of_rows_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="not 16 with rows of 3"):
         fit(Config(batch=16, augment=AugmentConfig(carry=3)), Toy(), tmp_path)
+
+
+def test_a_detector_that_averages_over_no_timestep_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="at least 1, not 0"):
+        fit(Config(batch=16, detector_timesteps=0), Toy(), tmp_path)
