@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import json
 import os
 import statistics
@@ -25,6 +26,7 @@ from typing import Any
 
 from ormia.edge.files import write_whole
 from ormia.edge.provenance import provenance
+from ormia.train.corpora.layout import list_recordings
 
 ORMIA = "from ormia.edge.cli import main; main()"
 
@@ -65,19 +67,14 @@ def _summary(shares: list[float]) -> dict[str, Any]:
 
 def _choose(folder: Path, most: int, manifest: Path) -> tuple[int, dict[str, int]]:
     """Write the manifest of the clips that are kept; how many words, and clips of each split."""
-    source = next((path for path in (folder / "manifest.csv", folder.parent / "manifest.csv") if path.exists()), None)
-    if source is None:
-        raise SystemExit(f"own_words.py: {folder} must have a manifest.csv in or beside it, with columns path, word, speaker and split")
-    with source.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (source.parent / row["path"]).is_relative_to(folder)]
     seen: Counter[str] = Counter()
     kept = []
-    for row in rows:
-        if row["split"] == "train":
-            seen[row["word"]] += 1
-            if seen[row["word"]] > most:
-                continue
-        kept.append({"path": (source.parent / row["path"]).resolve(), "word": row["word"], "speaker": row["speaker"], "split": row["split"]})
+    for row in list_recordings(folder.resolve()):
+        if row.split is None:
+            raise SystemExit(f"own_words.py: {folder} must have a manifest.csv in or beside it, with columns path, word, speaker and split")
+        seen[row.word] += row.split == "train"
+        if row.split != "train" or seen[row.word] <= most:
+            kept.append(dataclasses.asdict(row))
     with manifest.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ("path", "word", "speaker", "split"))
         writer.writeheader()

@@ -21,7 +21,6 @@ EDGE = ("edge/*.py", "edge/frontend", "edge/ccode")
 TRAIN, HDL, SIM, REPORT = ("train",), ("hdl",), ("sim",), ("edge/report",)
 QUICK_CORPUS = ("--clips", "60", "20", "20")
 QUICK_EPOCHS, QUICK_CLIPS = 6, 3
-STREAM_HOURS = "1"
 
 
 def demo(
@@ -140,7 +139,7 @@ def _stages(output: Path, words: list[str], recipe: str, settings: list[str], cl
         ),
         Stage(
             name="stream",
-            command=("eval", file, "--stream", "--data", folder, "--hours", STREAM_HOURS, "--output", path("stream.json")),
+            command=("eval", file, "--stream", "--data", folder, "--output", path("stream.json")),
             inputs=(net, index),
             outputs=(output / "stream.json",),
             code=EDGE,

@@ -29,6 +29,13 @@ def _truncate(product: int, bits: int) -> int:
     return (product + ((product >> 63) & ((1 << bits) - 1))) >> bits
 
 
+@numba.njit(inline="always")
+def _truncate_narrow(product, bits):  # type: ignore[no-untyped-def]
+    """``_truncate`` of int32; each np.int32 keeps LLVM from widening to 64 bits, in which half as many neurons fit a vector."""
+    low = np.int32((1 << bits) - 1)
+    return np.int32(np.int32(product + np.int32(np.int32(product >> np.int32(31)) & low)) >> np.int32(bits))
+
+
 @numba.njit
 def arrivals(source, where, amount, count):  # type: ignore[no-untyped-def]
     """Events of one sample, source [T, S]: channels and payloads of timestep t in ``where[t, :count[t]]`` and ``amount[t, :count[t]]``.
@@ -156,7 +163,7 @@ def advance(i, v, exact, wait, drive, current_decay, membrane_decay, bias, thres
             bits, spikes, membrane, status):  # fmt: skip  # type: ignore[no-untyped-def]
     """S2 to S6 of all neurons of a sample at one timestep; the type of ``v`` chooses the form.
 
-    int32 is the narrow form, for what most layers are: one compartment, no refractory period, no shifts, 16-bit formats (``ops.narrow_form``). Its
+    int32 is the narrow form, for what most layers are: one compartment, no refractory period, no shifts, 16-bit formats (``ops._state_form``). Its
     products stay within 32 bits, and one loop of vector instructions does everything. int64 is the form of everything else.
 
     Returns
@@ -189,20 +196,15 @@ def _advance_wide(i, v, exact, wait, drive, current_decay, membrane_decay, bias,
 
 def _advance_narrow(i, v, exact, wait, drive, current_decay, membrane_decay, bias, threshold, reset_by, drive_shift, current_shift, firing, subtract,
                     refractory, bits, spikes, membrane, status):  # fmt: skip  # type: ignore[no-untyped-def]
-    # each np.int32 keeps LLVM from widening to 64 bits, in which half as many neurons fit a vector
     membrane_bits, current_bits, decay_bits = bits
     v_hi, i_hi = np.int32((1 << (membrane_bits - 1)) - 1), np.int32((1 << (current_bits - 1)) - 1)
-    v_lo, i_lo, low, shift, sign = np.int32(-v_hi - 1), np.int32(-i_hi - 1), np.int32((1 << decay_bits) - 1), np.int32(decay_bits), np.int32(31)
+    v_lo, i_lo = np.int32(-v_hi - 1), np.int32(-i_hi - 1)
     one, i_saturated, v_saturated = i[0], np.int32(0), np.int32(0)
     decay, arrived = current_decay[0], drive[0]
     for k in range(len(v)):
-        product = np.int32(one[k] * decay[k])
-        kept = np.int32(np.int32(product + np.int32(np.int32(product >> sign) & low)) >> shift)  # D1
-        sum_i = np.int32(kept + np.int32(arrived[k]))
+        sum_i = np.int32(_truncate_narrow(np.int32(one[k] * decay[k]), decay_bits) + np.int32(arrived[k]))
         new_i = min(i_hi, max(i_lo, sum_i))
-        product = np.int32(v[k] * membrane_decay[k])
-        kept = np.int32(np.int32(product + np.int32(np.int32(product >> sign) & low)) >> shift)
-        sum_v = np.int32(np.int32(kept + bias[k]) + new_i)
+        sum_v = np.int32(np.int32(_truncate_narrow(np.int32(v[k] * membrane_decay[k]), decay_bits) + bias[k]) + new_i)
         u = min(v_hi, max(v_lo, sum_v))
         i_saturated += sum_i != new_i
         v_saturated += sum_v != u
@@ -210,7 +212,7 @@ def _advance_narrow(i, v, exact, wait, drive, current_decay, membrane_decay, bia
         one[k] = new_i
         membrane[k] = u
         spikes[k] = np.float32(fires)
-        status[k] = np.uint8(fires) | np.uint8(np.uint8(new_i >= i_hi) << 2) | np.uint8(np.uint8(new_i <= i_lo) << 3)
+        status[k] = np.uint8(SPIKE * fires) | np.uint8(AT_HIGH * (new_i >= i_hi)) | np.uint8(AT_LOW * (new_i <= i_lo))
         left = np.int32(u - reset_by[k]) if subtract[k] else np.int32(0)
         v[k] = left if fires else u
     return i_saturated, v_saturated

@@ -154,12 +154,11 @@ def _empty_result(source: torch.Tensor, neuron: torch.Tensor, bits: list[int], e
 def _state_form(neuron: np.ndarray, fixed: np.ndarray, bits: list[int]) -> np.ndarray:
     """``neuron`` as int32 where the narrow form of ``kernels.advance`` holds every value, else as it is.
 
-    A sum of S1 is within 2**24 (``_check_exact``), a product of a 16-bit state and a decay factor of at most 15 bits within 2**31.
+    A sum of S1 is within ``EXACT`` (``_check_exact``), a product of a 16-bit state and a decay factor of at most 15 bits within 2**31.
     """
     firing, _, refractory, _, drive_shift, current_shift = fixed
     plain = len(neuron) == 5 and max(bits[:2]) <= 16 and bits[2] <= 15 and not (refractory.any() or drive_shift.any() or current_shift.any())
-    limit = 1 << 24
-    if not plain or np.abs(neuron).max(initial=0) > limit or neuron[3:].max(initial=0) >> bits[2]:
+    if not plain or np.abs(neuron).max(initial=0) > EXACT or neuron[3:].max(initial=0) >> bits[2]:
         return neuron
     narrow = neuron.astype(np.int32)
     narrow[0, firing == 0] = NEVER

@@ -31,6 +31,7 @@ from .events.source import EventCorpusSource
 from .export import to_network
 from .loop import Progress, fit, load_model, predict, teacher_of
 from .model import SCMLModel
+from .scoring import leak
 
 __all__ = ["calibrate_detector", "export_checkpoint", "export_model", "load_corpus", "make_front_end", "make_source", "train_network"]
 
@@ -148,16 +149,16 @@ def export_model(
 
 def calibrate_detector(net: Network, source: CorpusSource, config: Config) -> DetectorConfig:
     """The detector with the least margin at which a mix of ``valid`` raises no more false alarms than the recipe allows; the least without ``_silence_``."""
-    smoothing = round((1 << DECAY_BITS) * (1 - 1 / max(1.0, config.detector_timesteps)))
+    smoothing = round((1 << DECAY_BITS) * leak(config.detector_timesteps))
     detector = dataclasses.replace(detector_config(net), smoothing=smoothing, consecutive=CONSECUTIVE)
     audio, labels = source.fixed_audio("valid")
     clips = Clips(audio, labels, source.classes, tuple(map(str, range(len(labels)))), "valid", source.digest, source.corpus.sample_rate)
-    labelled = {clips.classes[label] for label in np.unique(clips.labels)}
-    if "_silence_" not in labelled or all(name.startswith("_") for name in labelled):
+    try:
+        mix = Mix(clips, min(CALIBRATION_HOURS, len(labels) * CALIBRATION_S_A_CLIP / 3600))
+    except (DataError, UsageError):  # no clip, no keyword, or no silence to put it on
         return detector
     net = dataclasses.replace(net, metadata={**net.metadata, "detector": detector.as_dict()})
-    hours = min(CALIBRATION_HOURS, len(labels) * CALIBRATION_S_A_CLIP / 3600)
-    return dataclasses.replace(detector, margin=margin_for(net, [hear(net, Mix(clips, hours))], config.false_accepts_per_hour))
+    return dataclasses.replace(detector, margin=margin_for(net, [hear(net, mix)], config.false_accepts_per_hour))
 
 
 def export_checkpoint(output: Path, data: Path, name: str) -> dict[str, Any]:

@@ -9,9 +9,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-__all__ = ["clip_scores", "in_rows"]
+__all__ = ["clip_scores", "in_rows", "leak"]
 
 EARLY = 6  # a detector may have to answer so many timesteps before the end of a clip
+
+
+def leak(timesteps: float) -> float:
+    """What a score that averages over about ``timesteps`` keeps from one to the next."""
+    return 1 - 1 / timesteps
 
 
 def in_rows(clips: np.ndarray, carry: int) -> np.ndarray:
@@ -50,6 +55,6 @@ def clip_scores(emitted: torch.Tensor, n_clips: int, scored: int, flush: int, ti
         return first
     asked = torch.tensor([(clip + 1) * length + flush - 1 - int(torch.randint(0, EARLY + 1, ())) for clip in range(1, carry)])
     lag = asked[:, None] - torch.arange(len(emitted))
-    weight = torch.where(lag >= 0, (1 - 1 / timesteps) ** lag.clamp(min=0), 0.0).to(emitted)
+    weight = torch.where(lag >= 0, leak(timesteps) ** lag.clamp(min=0), 0.0).to(emitted)
     later = torch.einsum("st,tnc->snc", weight * (0.7 * scored / min(scored, timesteps)), emitted)  # a word fills about 0.7 of the average
     return torch.cat([first[None], later]).transpose(0, 1).reshape(n_clips, -1)

@@ -33,14 +33,6 @@ layers = [{ neurons = 16, motif = 8 }]
 """
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     """Ten speakers of two tones, some silence; a fifth of a second each."""

@@ -47,15 +47,6 @@ class Tones:
         return self._draw(np.random.default_rng(len(split)), 48)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Threads of torch wait for one another on networks this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=["dscnn-mfcc", "gru"])
 def trained(request: pytest.FixtureRequest) -> TrainedBaseline:
     return fit_baseline(Tones(), BaselineConfig(network=request.param, epochs=12, batch=16, learning_rate=1e-2, time_mask=1, channel_mask=2))

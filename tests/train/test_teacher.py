@@ -42,11 +42,7 @@ class Tones:
 
 @pytest.fixture(scope="module")
 def teacher() -> Teacher:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: threads would wait for one another
-    trained = fit_teacher(Tones(), TINY, members=2)
-    torch.set_num_threads(threads)
-    return trained
+    return fit_teacher(Tones(), TINY, members=2)
 
 
 def test_a_teacher_learns_and_its_opinion_is_a_distribution(teacher: Teacher) -> None:
