@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> None:
     """Run what is asked for and write the table after each arm."""
     corpus = Corpus.load(options.corpus)
     folds = Folds(corpus, options.folds) if options.folds else None
-    texts = [text.format(recipe=options.recipe) for arm in options.arms for text in GROUPS.get(arm, [arm])]
+    texts = [text.replace("{recipe}", options.recipe) for arm in options.arms for text in GROUPS.get(arm, [arm])]
     arms = [parse_arm(text, options.recipe) for text in texts]
     if options.set:
         arms = [parse_arm(text + (";" if ":" in text else ":") + ";".join(options.set), options.recipe) for text in texts]
