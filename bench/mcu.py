@@ -71,7 +71,7 @@ int bench_push(void) {{ uint32_t used; return (int){prefix}_push_samples(&bench_
 PARTS = {
     "front_end": ("hear", "take_frame", "transform", "take_power", "encode", "level_of", "push_samples", "windowed"),
     "axons": ("activate", "activate_source", "take_event", "activate_delayed_inputs", "open_timestep", "activate_delayed_neurons", "remember_spikes"),
-    "synapses": ("add_row", "add_chunks"),
+    "synapses": ("add_chunks", "add_bitmap", "add_list", "add_weights"),
     "neurons": ("sweep", "update"),
     "readout": ("close_timestep", "emitted", "has_fired"),
     "detector": ("look",),

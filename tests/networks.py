@@ -145,6 +145,7 @@ def random_axons(
     weight_bits: int,
     max_delay: int,
     motif: MotifHint | None,
+    boolean_one_in: int = 4,
 ) -> dict[str, list[Any]]:
     """Axons in no order, with lists of every length from none to all neurons (A1..A4, H2)."""
     lo, hi = -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1
@@ -160,7 +161,7 @@ def random_axons(
             if source - n_inputs in array:
                 links = motif.targets(source - n_inputs)
                 targets = sorted({t for t in targets if t not in array} | set(subset(chance, links, 2)))
-        boolean = sometimes(chance, 4)
+        boolean = sometimes(chance, boolean_one_in)
         weights = [scaled(chance, lo, hi) or pick(chance, (1, -1)) for _ in targets]
         if boolean:
             weights = weights[:1] * len(targets)
@@ -209,7 +210,9 @@ def smallest_accumulator(given: dict[str, Any], n_compartments: int) -> int:
         draft.axon_shift = np.maximum(draft.axon_shift - 1, 0)
 
 
-def random_network(chance: Chance, *, max_neurons: int = 10, max_inputs: int = 6, max_delay: int = 255, max_timesteps: int = 48) -> Network:
+def random_network(
+    chance: Chance, *, max_neurons: int = 10, max_inputs: int = 6, max_delay: int = 255, max_timesteps: int = 48, boolean_one_in: int = 4
+) -> Network:
     """A valid network of at most the given sizes; sizes of zero are likely where they are legal (A9)."""
     n_inputs, n_neurons = chance.integer(0, max_inputs), chance.integer(1, max_neurons)
     n_compartments = pick(chance, (1, 1, 2, 3, 4))
@@ -220,7 +223,7 @@ def random_network(chance: Chance, *, max_neurons: int = 10, max_inputs: int = 6
     motif = random_motif(chance, n_neurons) if sometimes(chance, 3) else None
     sources = [*range(n_inputs), *(n_inputs + n for n in range(n_neurons) if firing[n])]
     n_axons = 0 if not sources or sometimes(chance, 12) else chance.integer(1, 3 * len(sources))
-    axons = random_axons(chance, n_axons, sources, n_inputs, n_neurons, n_compartments, formats["weight_bits"], max_delay, motif)
+    axons = random_axons(chance, n_axons, sources, n_inputs, n_neurons, n_compartments, formats["weight_bits"], max_delay, motif, boolean_one_in)
     readout = random_readout(chance, firing)
     given = {"formats": formats, "n_inputs": n_inputs, **axons, **kinds, **neurons, **readout, "motifs": (motif,) if motif else ()}
     formats["accumulator_bits"] = smallest_accumulator(given, n_compartments)

@@ -23,7 +23,7 @@ def emit_c(
     from ..netfile import read_network
     from .build import check_selftest
     from .emit import emit
-    from .package import footprint, package_files, write_package
+    from .package import boolean_sentence, footprint, package_files, write_package
 
     net = read_network(network)
     sources = emit(net)
@@ -40,4 +40,6 @@ def emit_c(
     write_line(
         f"state {sources.state_bytes} bytes of RAM, tables {sources.flash_bytes} bytes of flash" + (", self test passed under sanitizers" if check else "")
     )
+    if sources.boolean is not None:
+        write_line(boolean_sentence(sources))
     return result

@@ -43,6 +43,8 @@ class Sources:
         Size of each table.
     shares : mapping of str to (int, int)
         State and flash bytes of ``network``, ``front_end`` and ``detector``; those of parts that are there.
+    boolean : mapping or None
+        How boolean axons are stored (``Booleans.report``), where there are any.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Sources:
     flash_bytes: int
     table_bytes: Mapping[str, int]
     shares: Mapping[str, tuple[int, int]]
+    boolean: Mapping[str, object] | None = None
 
     @property
     def hears(self) -> bool:
@@ -111,6 +114,7 @@ def emit(net: Network, clips: Sequence[Clip] | None = None) -> Sources:
         flash_bytes=layout.flash_bytes,
         table_bytes=MappingProxyType({t.name: t.n_bytes for t in layout.tables}),
         shares=MappingProxyType(layout.shares),
+        boolean=layout.packing.booleans.report if layout.packing.booleans is not None else None,
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import TargetError, UsageError
 from ..files import make_folder, write_whole
@@ -32,9 +33,24 @@ def footprint(net: Network, sources: Sources) -> dict[str, object]:
         "flash_bytes": sources.flash_bytes,
         "shares": {name: {"state_bytes": state, "flash_bytes": flash} for name, (state, flash) in sources.shares.items()},
         "table_bytes": dict(sources.table_bytes),
+        "boolean": sources.boolean,
     }
 
 
+def boolean_sentence(sources: Sources) -> str:
+    """How boolean axons are stored, in words; empty without any."""
+    if sources.boolean is None:
+        return ""
+    found: Any = sources.boolean
+    forms = [f"{form['axons']} as {what} ({form['synapses']} synapses, {form['bytes']} bytes)" for name, what in FORMS.items() if (form := found.get(name))]
+    taken = found["bytes"]
+    return (
+        f"Axons whose weights are all equal: {' and '.join(forms)}; {taken['chosen']} bytes with what finds them, "
+        f"against {taken['bitmap']} as bitmaps alone and {taken['list']} as lists alone."
+    )
+
+
+FORMS = {"bitmap": "bitmaps, one bit a connection", "list": "lists of targets without weights"}
 SHARE_NAMES = {"network": "network", "front_end": "front end", "detector": "detector"}
 
 
@@ -139,6 +155,7 @@ def package_files(net: Network, sources: Sources, kind: str = "plain") -> dict[s
         "version": f"{API_VERSION}.{SEMANTICS_VERSION}.0",
         "table_rows": "\n".join(f"| `{name}` | {size} |" for name, size in sources.table_bytes.items()),
         "share_rows": "\n".join(f"| {SHARE_NAMES[name]} | {state} | {flash} |" for name, (state, flash) in sources.shares.items()),
+        "stored": boolean_sentence(sources),
         "hears": sources.hears,
         "detects": sources.detects,
         "deaf": not sources.hears and net.metadata.get("front_end") is not None,

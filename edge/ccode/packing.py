@@ -4,17 +4,19 @@
 Axons are renumbered: those without delay by source, then delayed input axons and delayed neuron axons by (delay, source), so that the
 generated loops walk forward. Weights are packed in 2, 4 or 8 bits, or one an axon where all weights of each axon are equal. Where that takes fewer
 instructions, synapses are packed in pairs (``pairs.py``); else lists of targets that differ only by an offset are stored once where that is
-smaller. None of it changes a bit of a result: what is padded has weights of 0, and counters use the true counts.
+smaller. Axons with a boolean hint take bitmaps or lists of their own (``boolean.py``). None of it changes a bit of a result: what is padded
+has weights of 0, and counters use the true counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..network import Network
 from ..validation import gather_bounds
+from .boolean import Booleans, pack_booleans
 from .pairs import SYNAPSE, Pairs, pack_pairs
 from .tables import Column, Table, column, narrowest, table
 
@@ -35,8 +37,12 @@ class Packing:
         Whether source s has exactly the one immediate axon s, so that no ``axon_start`` is stored.
     weight_bits : int
         2, 4 or 8; 0 where each axon has one weight.
+    booleans : Booleans or None
+        Axons with a boolean hint, if there are any. What follows then concerns the others, which are numbered in their order.
+    others : bool
+        Whether there are any.
     pairs : Pairs or None
-        Rows and chunks, which then take the place of lists.
+        Rows and chunks, which then take the place of lists; in its words of sums two neurons share one.
     shared : bool
         Whether target lists are stored as offsets from the first target, equal ones once.
     compartments : tuple of int
@@ -44,7 +50,7 @@ class Packing:
     drive_type : str
         C type of a gathered sum, from the bounds of P1; of two of them where packed in pairs.
     gain, compartment, weight, first : Column
-        Per axon: 2**shift, index into ``compartments``, the weight where ``weight_bits`` is 0, the first target where ``shared``.
+        Per axon: 2**shift, index into ``compartments``, the one weight or 1, the first target where ``shared``.
     input_groups, neuron_groups : int
         Distinct delays of delayed input and neuron axons.
     input_first, neuron_first : Column or None
@@ -61,6 +67,8 @@ class Packing:
     n_delayed_neurons: int
     direct: bool
     weight_bits: int
+    booleans: Booleans | None
+    others: bool
     pairs: Pairs | None
     shared: bool
     compartments: tuple[int, ...]
@@ -93,13 +101,19 @@ def pack(net: Network) -> Packing:
     order = [*immediate, *inputs, *neurons]
     lists = [tuple(part.tolist() for part in net.synapses(a)) for a in order]
     used = sorted({int(net.axon_compartment[a]) for a, (targets, _) in zip(order, lists, strict=True) if targets}) or ([0] if order else [])
-    bits = _weight_bits([weights for _, weights in lists])
-    per = 8 // bits if bits else 1
-    padded = [targets + targets[-1:] * (-len(targets) % per) for targets, _ in lists]
     lo, hi = gather_bounds(net)
     drive_type = narrowest(min(-1, int(lo.min(initial=0))), int(hi.max(initial=0)))
-    pairs = pack_pairs(lists, bits, net.n_neurons) if net.n_synapses and drive_type != "int32_t" else None
-    if pairs is not None and pairs.instructions > SYNAPSE * net.n_synapses:
+    hinted = [bool(net.axon_boolean[a] and targets) for a, (targets, _) in zip(order, lists, strict=True)]
+    booleans = pack_booleans([targets if own or not targets else None for own, (targets, _) in zip(hinted, lists, strict=True)]) if any(hinted) else None
+    others = lists if booleans is None else [own for own, own_hint in zip(lists, hinted, strict=True) if own[0] and not own_hint]
+    bits = _weight_bits([weights for _, weights in others])
+    per = 8 // bits if bits else 1
+    padded = [targets + targets[-1:] * (-len(targets) % per) for targets, _ in others]
+    pairs = pack_pairs(others, bits, net.n_neurons) if net.n_synapses and drive_type != "int32_t" else None
+    listed = SYNAPSE * sum(len(targets) for targets, _ in others) + (booleans.instructions if booleans else 0)
+    if pairs is not None and booleans is not None:
+        pairs = replace(pairs, n_pairs=max(pairs.n_pairs, booleans.n_pairs), instructions=pairs.instructions + booleans.paired_instructions)
+    if pairs is not None and pairs.instructions > listed:
         pairs = None
     if pairs is None:
         target_tables, shared, first_target = _target_tables(padded, per)
@@ -109,12 +123,14 @@ def pack(net: Network) -> Packing:
     place = column(
         "axon_compartment", _or_zero([used.index(c) if (c := int(net.axon_compartment[a])) in used else 0 for a in order]), "axon", "compartment of each axon"
     )
-    weight = column("axon_weight", _or_zero(_equal_weights([w for _, w in lists])) if not bits else [0], "axon", "the one weight of each axon")
+    ones = [w if own or not bits else [1] for own, (_, w) in zip(hinted, lists, strict=True)]
+    weight = column("axon_weight", _or_zero(_equal_weights(ones)), "axon", "the one weight of each axon" + (", 1 where there are several" if bits else ""))
     direct = _is_direct(net, immediate)
-    tables = [*target_tables] if order else []
+    tables = [*target_tables] if others else []
     if bits and pairs is None:
-        tables.append(_weight_table([w for _, w in lists], bits))
+        tables.append(_weight_table([w for _, w in others], bits))
     tables += [c.table for c in (gain, place, weight, first_target) if c.table is not None]
+    tables += booleans.tables if booleans is not None else ()
     if immediate and not direct:
         starts = np.searchsorted(net.axon_source[immediate], np.arange(net.n_sources + 1))
         tables.append(table("axon_start", starts, "axons without delay of source s are axon_start[s] .. axon_start[s + 1] - 1"))
@@ -142,6 +158,8 @@ def pack(net: Network) -> Packing:
         n_delayed_neurons=len(neurons),
         direct=direct,
         weight_bits=bits,
+        booleans=booleans,
+        others=bool(others),
         pairs=pairs,
         shared=shared,
         compartments=tuple(used),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..network import Network
 from .layout import Layout
 from .packing import Packing
@@ -18,15 +20,18 @@ def walk_values(net: Network, packing: Packing) -> dict[str, object]:
     bits, per = packing.weight_bits, packing.synapses_per_group
     types = {t.name: t.ctype for t in packing.tables}
     pairs = packing.pairs
+    drive_type = packing.drive_type
     if bits == 0:
         terms = ["factor"]
     elif bits == 8:
         terms = ["factor * synapse_weight[group]"]
     else:
         terms = [f"factor * ormia_signed_field({f'packed >> {bits * i}u' if i else 'packed'}, {bits}u)" for i in range(per)]
-    adds = [f"        drive[target[{i}]] = ({packing.drive_type})(drive[target[{i}]] + {term});" for i, term in enumerate(terms)]
+    adds = [f"        drive[target[{i}]] = ({drive_type})(drive[target[{i}]] + {term});" for i, term in enumerate(terms)]
     return {
         "axons": packing.n_axons > 0,
+        "others": packing.others,
+        **_boolean_values(packing, types),
         "paired": pairs is not None,
         "rows": pairs is not None and pairs.rows,
         "chunks": pairs is not None and pairs.chunks,
@@ -38,11 +43,11 @@ def walk_values(net: Network, packing: Packing) -> dict[str, object]:
         "shared": packing.shared,
         "per": per,
         "target_type": types.get("target_offset" if packing.shared else "synapse_target", "uint8_t"),
-        "drive_type": packing.drive_type,
+        "drive_type": drive_type,
         "axon_compartment": packing.compartment.expression,
         "first_target": "" if packing.first.constant == 0 else f" + {packing.first.expression}",
         "gain": times(packing.gain),
-        "axon_weight": "" if bits else times(packing.weight),
+        "axon_weight": times(packing.weight),
         "packed": bits in (2, 4),
         "adds": "\n".join(adds),
         "counted": packing.counted.declaration(),
@@ -51,6 +56,33 @@ def walk_values(net: Network, packing: Packing) -> dict[str, object]:
         "immediate_inputs": bool((sources < net.n_inputs).any()),
         "listens": packing.n_delayed_inputs > 0 or bool((sources < net.n_inputs).any()),
         "immediate_neurons": bool((sources >= net.n_inputs).any()),
+    }
+
+
+def _boolean_values(packing: Packing, types: Mapping[str, str]) -> dict[str, object]:
+    """Of bitmaps and lists, and how the place of an axon tells which it has."""
+    booleans, paired = packing.booleans, packing.pairs is not None
+    if booleans is None:
+        return {"booleans": False, "bitmaps": False, "lists": False}
+    first, of_lists, of_others = booleans.first, booleans.n_bitmaps, booleans.n_others
+    begin = "sums" if first.constant == 0 else f"sums + {'' if paired else '2 * '}{first.expression}"
+    forms = [
+        (of_lists, f"add_bitmap({begin}, place, factor);", of_lists > 0),
+        (of_others, f"add_list({begin}, place{f' - {of_lists}u' if of_lists else ''}, factor);", booleans.n_lists > 0),
+        (0, f"add_weights(sums, place - {of_others}u, factor);", packing.others),
+    ]
+    calls = [(end, call) for end, call, there in forms if there]
+    lines = [f"if (place < {end}u) {{\n        {call}\n    }} else " for end, call in calls[:-1]]
+    last = calls[-1][1] if len(calls) == 1 else f"{{\n        {calls[-1][1]}\n    }}"
+    return {
+        "booleans": True,
+        "bitmaps": of_lists > 0,
+        "lists": booleans.n_lists > 0,
+        "axon_place": booleans.place.expression,
+        "entry_type": types.get("boolean_target", ""),
+        "factor_type": "uint32_t" if paired else "int32_t",
+        "bitmap_adds": "\n".join(f"        sums[{k}] += add[packed >> {30 - 2 * k}u{' & 3u' if k else ''}];" for k in range(16)),
+        "add_synapses": "    " + "".join(lines) + last,
     }
 
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from build import axon, network, neuron
@@ -8,76 +10,7 @@ from ormia.edge.ccode.packing import pack
 from ormia.edge.ccode.tables import column, narrowest, table
 from ormia.edge.errors import TargetError
 from ormia.edge.network import Reset
-
-
-def read(column, index):
-    return column.constant if column.constant is not None else column.table.values[index]
-
-
-def unpack(packing):
-    """Per packed axon: the (target, weight) pairs that the tables say, padding included."""
-    tables = {t.name: t.values for t in packing.tables}
-    if packing.pairs is not None:
-        return [sorted(unpack_pairs(packing, tables, a)) for a in range(packing.n_axons)]
-    per = packing.synapses_per_group
-    found = []
-    for a in range(packing.n_axons):
-        groups = range(tables["synapse_start"][a], tables["synapse_start"][a + 1])
-        if packing.shared:
-            begin, pool, first = tables["list_start"][a] * per, tables["target_offset"], read(packing.first, a)
-        else:
-            begin, pool, first = tables["synapse_start"][a] * per, tables["synapse_target"], 0
-        targets = [first + pool[begin + i] for i in range(len(groups) * per)]
-        weights = []
-        for group in groups:
-            if packing.weight_bits == 0:
-                weights.append(read(packing.weight, a))
-            elif packing.weight_bits == 8:
-                weights.append(tables["synapse_weight"][group])
-            else:
-                sign = 1 << (packing.weight_bits - 1)
-                for i in range(per):
-                    field = tables["synapse_weight"][group] >> (i * packing.weight_bits) & (2 * sign - 1)
-                    weights.append((field ^ sign) - sign)
-        found.append(list(zip(targets, weights, strict=True)))
-    return found
-
-
-def unpack_pairs(packing, tables, axon_number):
-    """The (target, weight) pairs of rows and chunks, by the description of the words alone."""
-    pairs, found = packing.pairs, []
-    words = []
-    if pairs.rows:
-        per = 16 // pairs.bits
-        begin, end = tables["row_start"][axon_number : axon_number + 2]
-        words += [(tables["row_first"][axon_number] + i * per, tables["row_weight"][begin + i], per) for i in range(end - begin)]
-    if pairs.chunks:
-        number = tables["row_first"][axon_number] if pairs.rows else axon_number
-        begin, end = (0, 0) if words else tables["chunk_start"][number : number + 2]
-        words += [(tables["chunk_first"][i], tables["chunk_weight"][i], 8 // pairs.bits) for i in range(begin, end)]
-    for first, word, per in words:
-        assert first + per <= pairs.n_pairs
-        for field in range(2 * per):
-            stored = word >> (field * pairs.bits) & ((1 << pairs.bits) - 1)
-            target = 2 * (first + field % per) + field // per
-            if pairs.bits > 1:
-                found.append((target, stored - (1 << (pairs.bits - 1))))
-            elif stored:
-                found.append((target, read(packing.weight, axon_number)))
-    return found
-
-
-def assert_packs(net):
-    packing = pack(net)
-    assert sorted(packing.order) == list(range(net.n_axons))
-    for position, (axon_number, pairs) in enumerate(zip(packing.order, unpack(packing), strict=True)):
-        expected = list(zip(*(part.tolist() for part in net.synapses(axon_number)), strict=True))
-        assert [pair for pair in pairs if pair[1] != 0] == expected if packing.weight_bits else pairs == expected
-        assert packing.counted.values[position] == len(expected)
-        if expected:
-            assert read(packing.gain, position) == 1 << int(net.axon_shift[axon_number])
-            assert packing.compartments[read(packing.compartment, position)] == net.axon_compartment[axon_number]
-    return packing
+from packed_c import assert_packs
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -86,7 +19,8 @@ def test_tables_hold_exactly_the_synapses_of_a_random_network(seed):
 
 
 def test_random_networks_are_packed_in_every_way():
-    packings = [pack(random_network(Seeded(np.random.default_rng(seed)), max_neurons=20)) for seed in range(300)]
+    nets = [random_network(Seeded(np.random.default_rng(seed)), max_neurons=20) for seed in range(300)]
+    packings = [pack(replace(net, axon_boolean=np.zeros(net.n_axons, bool))) for net in nets]
     paired = {(p.pairs.bits, p.pairs.rows, p.pairs.chunks) for p in packings if p.pairs is not None}
     assert paired >= {(bits, rows, chunks) for bits in (2, 4, 8) for rows, chunks in ((True, True), (True, False), (False, True))}
     assert {(p.weight_bits, p.shared) for p in packings if p.pairs is None} >= {(0, False), *((bits, shared) for bits in (2, 4, 8) for shared in (True, False))}

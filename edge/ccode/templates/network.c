@@ -35,15 +35,73 @@ $chunk_adds
 }
 
 @end
+@if bitmaps
+/* Adds a number to the sums of all neurons whose bit is 1: the first neuron has the highest bit of the first word. */
+static ORMIA_APART void add_bitmap(${drive_type} *sums, uint32_t place, ${factor_type} factor)
+{
+    uint32_t word = bitmap_start[place];
+    const uint32_t end = bitmap_start[place + 1u];
+@if paired
+    const uint32_t add[4] = { 0u, factor << 16u, factor, factor + (factor << 16u) }; /* to sums of two neurons that share a word, modulo 2**32 */
+    for (; word != end; word++) {
+        const uint32_t packed = bitmap_word[word];
+$bitmap_adds
+        sums += 16;
+    }
+@else
+    uint32_t first;
+    for (first = 0u; word != end; word++, first += 32u) {
+        ${drive_type} *sum = sums + first;
+        uint32_t packed;
+        for (packed = bitmap_word[word]; packed != 0u; packed <<= 1u, sum++) {
+#if (defined(__ARM_FEATURE_CLZ) || defined(__x86_64__) || defined(__riscv_zbb)) && !defined(ORMIA_PLAIN)
+            const uint32_t zeros = (uint32_t)__builtin_clz(packed);
+            packed <<= zeros;
+            sum += zeros;
+#else
+            if ((packed & 0x80000000u) == 0u) {
+                continue;
+            }
+#endif
+            *sum = (${drive_type})(*sum + factor);
+        }
+    }
+@end
+}
+
+@end
+@if lists
+/* Adds a number to the sums of all neurons of a list. */
+static ORMIA_APART void add_list(${drive_type} *sums, uint32_t place, ${factor_type} factor)
+{
+    const ${entry_type} *target = boolean_target + boolean_start[place], *const end = boolean_target + boolean_start[place + 1u];
+    for (; target != end; target++) {
+@if paired
+        sums[*target / 2u] += factor << (16u * (*target & 1u)); /* of two neurons that share a word, modulo 2**32 */
+@else
+        sums[*target] = (${drive_type})(sums[*target] + factor);
+@end
+    }
+}
+
+@end
+@if others
+@if booleans
+/* Adds the weights of an axon that has several of them, times a factor, to the sums of its targets. */
+static ORMIA_APART void add_weights(${drive_type} *sums, uint32_t axon, ${factor_type} factor)
+@else
 /* An active axon adds its weights to the sums of its targets (S1). No sum can overflow (P1). */
 static ORMIA_APART void activate(${prefix}_state *state, uint32_t axon, int32_t payload)
+@end
 {
 @if paired
 @if rows
     const uint32_t *word = row_weight + row_start[axon], *const end_of_row = row_weight + row_start[axon + 1u];
 @end
+@if !booleans
     uint32_t *sums = state->drive[$axon_compartment];
     const uint32_t factor = (uint32_t)(payload$gain$axon_weight);
+@end
 @else
     uint32_t group = synapse_start[axon];
     const uint32_t end = synapse_start[axon + 1u];
@@ -52,13 +110,19 @@ static ORMIA_APART void activate(${prefix}_state *state, uint32_t axon, int32_t 
 @else
     const ${target_type} *target = synapse_target + ${per}u * group;
 @end
+@if booleans
+    ${drive_type} *drive = sums$first_target;
+@else
     ${drive_type} *drive = state->drive[$axon_compartment]$first_target;
     const int32_t factor = payload$gain$axon_weight;
 @end
+@end
+@if !booleans
     ORMIA_COUNT(ORMIA_AXON_ACTIVATIONS, 1u);
     ORMIA_COUNT(ORMIA_SYNAPTIC_OPERATIONS, axon_synapses[axon]);
     ORMIA_COVER(ORMIA_PAYLOAD_ABOVE_1, payload > 1);
     ORMIA_COVER(ORMIA_PAYLOAD_NEGATIVE, payload < 0);
+@end
 @if both
     if (word == end_of_row) {
         const uint32_t number = row_first[axon];
@@ -87,6 +151,22 @@ $adds
 @end
 }
 
+@end
+@if booleans
+/* An active axon adds its weights to the sums of its targets (S1). No sum can overflow (P1). */
+static ORMIA_APART void activate(${prefix}_state *state, uint32_t axon, int32_t payload)
+{
+    const uint32_t place = (uint32_t)$axon_place;
+    ${drive_type} *sums = state->drive[$axon_compartment];
+    const ${factor_type} factor = (${factor_type})(payload$gain$axon_weight);
+    ORMIA_COUNT(ORMIA_AXON_ACTIVATIONS, 1u);
+    ORMIA_COUNT(ORMIA_SYNAPTIC_OPERATIONS, axon_synapses[axon]);
+    ORMIA_COVER(ORMIA_PAYLOAD_ABOVE_1, payload > 1);
+    ORMIA_COVER(ORMIA_PAYLOAD_NEGATIVE, payload < 0);
+$add_synapses
+}
+
+@end
 @end
 @if immediate
 /* Activate the axons without delay of a source (A5, A6). */
