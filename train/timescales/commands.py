@@ -12,8 +12,8 @@ __all__ = ["timescale"]
 
 
 def timescale(
-    recipe: Annotated[str, typer.Argument(help="A recipe that ships with the package (keywords, quick), or a .toml file.")],
-    data: Annotated[Path, typer.Option(help="Corpus folder, as `ormia data` made it, or the files of an event corpus.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe that ships with the package (keywords, quick, boolean), or a .toml file.")],
+    data: Annotated[Path | None, typer.Option(help="Corpus folder, as `ormia data` made it, or the files of an event corpus.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of the study; one that was interrupted goes on, and several commands may share it.")] = Path(
         "runs/timescale"
     ),
@@ -25,10 +25,18 @@ def timescale(
     """Find time constants, temporal kernels and delays within a budget; then train and export what was found."""
     from importlib.util import find_spec
 
-    from ...edge.errors import MissingTool
+    from ...edge.errors import MissingTool, UsageError
 
     if find_spec("optuna") is None:
         raise MissingTool("a search for timescales needs optuna: pip install 'ormia[search]'")
+    from .boolean import is_boolean
+
+    if is_boolean(recipe):
+        if workers > 1:
+            raise UsageError(f"--workers must be 1 for boolean connections, not {workers}: start the command several times, one --output for all")
+        return _boolean(recipe, data, output, settings or [], name, as_json)
+    if data is None:
+        raise UsageError(f"recipe {recipe} must have a corpus: give the folder that `ormia data` printed with --data")
     import numba
     import torch
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -75,4 +83,32 @@ def timescale(
     write_line(f"test: {100 * test['share']:.2f} % of {test['clips']} clips, deployed integers, last epoch; {result['weights']} weights")
     write_line(f"memories {price['memory_bits']} bits, of these {price['history_bits']} for past events; {price['cycles']:.0f} clocks a timestep")
     write_line(f"in {output / 'network' / 'net.ormia'}")
+    return result
+
+
+def _boolean(recipe: str, data: Path | None, output: Path, settings: list[str], name: str, as_json: bool) -> dict[str, Any]:
+    """``ormia search timescale`` on boolean connections."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from ...edge.console import stderr, write_json, write_line
+    from ..recipe import with_settings
+    from .boolean import load_boolean, search_boolean
+
+    config = with_settings(load_boolean(recipe), settings)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, disable=stderr.quiet) as bar:
+        task = bar.add_task("search", total=config.trials, state="")
+
+        def show(trial: Any) -> None:
+            bar.update(task, advance=1, state=f"trial {trial.number}: deployed {trial.value:.4g}")
+
+        result = search_boolean(config, output, data=data, name=name, report=show)
+    if as_json:
+        write_json(result)
+        return result
+    chosen, final = result["chosen"], result["network"]["final"]
+    write_line(f"time constants of trial {chosen['trial']}: " + ", ".join(f"{key.removesuffix('_ms')} {tau:.1f} ms" for key, tau in chosen["taus"].items()))
+    write_line(f"deployed, float: {final['mean']:.4g} over {final['episodes']} fresh episodes")
+    if "integer" in result["network"]:
+        write_line(f"deployed, integers: {result['network']['integer']['mean']:.4g}; in {output / 'network' / 'net.ormia'}")
     return result

@@ -20,7 +20,7 @@ from ..mts_xor import CHANNELS, TIMESTEPS, draw_mts_xor, scored_timesteps
 from .hierarchy import Timescales, layer_means
 from .paper_kernels import LANES, moments, neurons
 
-__all__ = ["Chunks", "PaperAdam", "PaperConfig", "PaperNetwork", "evaluate", "train_paper"]
+__all__ = ["Chunks", "PaperAdam", "PaperConfig", "PaperNetwork", "Trained", "evaluate", "fit_paper", "train_paper"]
 
 TIMESTEP_MS = 10.0
 GAINS = ("none", "rate", "relative", "root")
@@ -187,7 +187,7 @@ class PaperNetwork(nn.Module):
         float32 [n_chunks, T, LANES]
         """
         source, collect = events, frozen == []
-        for number, weights in enumerate(self.weights):
+        for number in range(len(self.weights)):
             hidden = number < len(self.config.hidden)
             if hidden and self.config.delays != (0,):
                 source = torch.cat([nn.functional.pad(source, (0, 0, 0, 0, d, 0))[:, : source.shape[1]] for d in self.config.delays], 2)
@@ -197,16 +197,27 @@ class PaperNetwork(nn.Module):
                 mean, covariance = known if known is not None and source is events else moments(source)
             if frozen is not None and collect:
                 frozen.append((mean, covariance))
-            scale = self.scales[number] / (((covariance @ weights) * weights).sum(0) + EPSILON).sqrt()
-            decay = self.decays[number].clamp(1e-5, 0.98)
-            gain = self._gain(decay) if hidden else 1 - decay
-            shift = (self.offsets[number] - (mean @ weights) * scale) * gain
-            recurrent = self.recurrent[number]
-            source = neurons(source, weights * (scale * gain), shift, recurrent * (1 - torch.eye(len(recurrent))), decay, fires=hidden)
+            source = neurons(source, *self.folded(number, mean, covariance), fires=hidden)
             if hidden and rng is not None and self.config.dropout:
                 kept = np.frombuffer(rng.bytes(source.numel()), np.uint8).reshape(source.shape) >= DROPPED
                 source = source * torch.from_numpy(np.multiply(kept, np.float32(256 / (256 - DROPPED))))
         return source[:, :, 1] - source[:, :, 0]
+
+    def folded(self, number: int, mean: torch.Tensor, covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What a layer (the readout is the last) computes with once the moments of its input are given.
+
+        Returns
+        -------
+        weights [fan_in, n], shift [n], recurrent [n, n] or [0, 0], decay [n]
+            As ``paper_kernels.forward_layer`` takes them: normalization and input gain included.
+        """
+        weights, hidden = self.weights[number], number < len(self.config.hidden)
+        scale = self.scales[number] / (((covariance @ weights) * weights).sum(0) + EPSILON).sqrt()
+        decay = self.decays[number].clamp(1e-5, 0.98)
+        gain = self._gain(decay) if hidden else 1 - decay
+        shift = (self.offsets[number] - (mean @ weights) * scale) * gain
+        recurrent = self.recurrent[number]
+        return weights * (scale * gain), shift, recurrent * (1 - torch.eye(len(recurrent))), decay
 
     def penalty(self) -> torch.Tensor:
         """What theirs adds to the loss where decays are trained."""
@@ -252,7 +263,31 @@ def evaluate(network: PaperNetwork, chunks: Chunks, frozen: list[Moments] | None
     return float(torch.stack(right).mean())
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    network : PaperNetwork
+        Of the epoch that is best on valid.
+    frozen : list of (mean, covariance)
+        Statistics of 2048 training sequences at the input of each layer.
+    figures : dict
+        What ``train_paper`` returns.
+    """
+
+    network: PaperNetwork
+    frozen: list[Moments]
+    figures: dict[str, Any]
+
+
 def train_paper(config: PaperConfig, report: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
+    """Train a network, keep the epoch that is best on valid, test it: the figures of ``fit_paper``."""
+    return fit_paper(config, report).figures
+
+
+def fit_paper(config: PaperConfig, report: Callable[[dict[str, Any]], None] = lambda _: None) -> Trained:
     """Train a network, keep the epoch that is best on valid, test it.
 
     Parameters
@@ -263,9 +298,9 @@ def train_paper(config: PaperConfig, report: Callable[[dict[str, Any]], None] = 
 
     Returns
     -------
-    dict
-        ``test`` with statistics of the batch, ``test_frozen`` with those of training sequences, ``valid``, ``epoch`` (the one kept), ``n_weights``,
-        ``history`` (loss, valid accuracy and quantiles of the time constants of each layer, by epoch) and ``tau_ms`` of the network that was kept.
+    Trained
+        Its figures: ``test`` with statistics of the batch, ``test_frozen`` with those of training sequences, ``valid``, ``epoch`` (the one kept),
+        ``n_weights``, ``history`` (loss, valid accuracy and quantiles of the time constants of each layer, by epoch) and ``tau_ms``.
     """
     rng = np.random.default_rng([config.seed, 0])
     train, valid, test = (Chunks(n, rng) for n in (config.sequences, 1024, 1024))
@@ -292,10 +327,11 @@ def train_paper(config: PaperConfig, report: Callable[[dict[str, Any]], None] = 
             best = found, epoch, {key: value.clone() for key, value in network.state_dict().items()}
     network.load_state_dict(best[2])
     frozen = _freeze(network, train)
-    return {
+    figures = {
         "test": evaluate(network, test), "test_frozen": evaluate(network, test, frozen), "valid": best[0], "epoch": best[1], "n_weights": network.n_weights,
         "history": history, "tau_ms": [np.round(tau, 2).tolist() for tau in network.time_constants()],
     }  # fmt: skip
+    return Trained(network, frozen, figures)
 
 
 def _rate(config: PaperConfig, epoch: int) -> float:

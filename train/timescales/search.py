@@ -28,24 +28,27 @@ from ..program import load_corpus, make_source
 from .config import SearchConfig, training_of
 from .price import check_history, price_of
 
-__all__ = ["chosen", "front", "open_study", "run_trials", "run_workers", "suggest"]
+__all__ = ["chosen", "finished", "front", "open_study", "run_trials", "run_workers", "suggest"]
 
 STUDY = "study.jsonl"
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 DIRECTIONS = ("maximize", "minimize", "minimize")  # accuracy on valid, bits of memory, clocks of a timestep
 
 
-def open_study(config: SearchConfig, corpus: str, folder: Path, seed: int = 0) -> optuna.Study:
+def open_study(config: Any, corpus: str, folder: Path, seed: int = 0, directions: tuple[str, ...] = DIRECTIONS) -> optuna.Study:
     """The study of a ``folder``, made where there is none.
 
     Parameters
     ----------
-    config : SearchConfig
+    config : SearchConfig or boolean.BooleanConfig
+        Its ``trials`` may differ from those of the study that is there, nothing else.
     corpus : str
         Digest.
     folder : Path
     seed : int
         Of the sampler; each worker its own.
+    directions : tuple of str
+        Of the objectives.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def open_study(config: SearchConfig, corpus: str, folder: Path, seed: int = 0) -
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, config.trials // 4))
     else:
         sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, config.trials // 6))
-    study = optuna.create_study(study_name="timescales", storage=storage, sampler=sampler, directions=DIRECTIONS, load_if_exists=True)
+    study = optuna.create_study(study_name="timescales", storage=storage, sampler=sampler, directions=directions, load_if_exists=True)
     made_of = json.dumps({"recipe": {**to_dict(config), "trials": 0}, "corpus": corpus}, sort_keys=True)  # more trials go on with the same study
     if study.user_attrs.setdefault("made_of", made_of) != made_of:
         raise DataError(f"{path} must be of the same recipe and corpus to go on: choose another --output or remove it")
@@ -122,10 +125,10 @@ def run_trials(config: SearchConfig, source: Any, folder: Path, *, seed: int = 0
 
     def show(study: optuna.Study, trial: FrozenTrial) -> None:
         report(trial)
-        if _finished(study) >= config.trials:
+        if finished(study) >= config.trials:
             study.stop()
 
-    if _finished(study) < config.trials:
+    if finished(study) < config.trials:
         study.optimize(objective, callbacks=[show])
     return study
 
@@ -203,5 +206,6 @@ def _work(config: SearchConfig, data: Path, folder: Path, number: int) -> None:
     run_trials(config, make_source(config.training, load_corpus(config.training, data)), folder, seed=number)
 
 
-def _finished(study: optuna.Study) -> int:
+def finished(study: optuna.Study) -> int:
+    """Trials that ended, well or refused."""
     return sum(trial.state in DONE for trial in study.get_trials(deepcopy=False))
