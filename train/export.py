@@ -97,8 +97,8 @@ class _Parts:
         for dm, dc, subtract, refractory, shift in kinds:
             row_kind = (int(dm), int(dc), 1, int(Reset.SUBTRACT if subtract else Reset.ZERO), int(refractory), common, int(shift))
             self.kind.append(self._kind(row_kind))
-        self.threshold += model.threshold_integers(number).numpy().astype(np.int64).tolist()
-        self.bias += constants.bias.tolist()
+        for column, integers in zip((self.threshold, self.bias), model.neuron_integers(number), strict=True):
+            column += integers.numpy().astype(np.int64).tolist()
         self.motifs.append(_hint(topology, base, n))
         self.below = model.n_inputs + base + np.arange(n)
 
@@ -110,7 +110,7 @@ class _Parts:
         for decay in model.readout_constants.membrane_decay:
             self.kind.append(self._kind((int(decay), 0, 0, int(Reset.ZERO), 0, shift, 0)))
             self.threshold.append(0)
-        self.bias += model.bias_integers().numpy().astype(np.int64).tolist()
+        self.bias += model.readout_bias_integers().numpy().astype(np.int64).tolist()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Keyword arguments of ``Network``."""

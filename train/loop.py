@@ -277,14 +277,20 @@ def predict(model: SCMLModel, payloads: np.ndarray, batch: int = 256) -> np.ndar
 
 @torch.no_grad()
 def calibrate(model: SCMLModel, payloads: np.ndarray, *, target: float, rounds: int = 8) -> None:
-    """Scale the feed-forward weights of each layer in turn until its firing rate is near the target, then by its drive factor, and fix the grids."""
+    """Scale the feed-forward weights of each layer in turn (its thresholds, where its drive is normalized) until its firing rate is near the target,
+    then by its drive factor, and fix the grids.
+    """
     x = to_input(payloads, len(model.constants))
     for number in range(len(model.constants)):
         lo, hi = 0.05, 20.0
-        start = model.feed_forward[number].clone()
+        scaled, power = model.feed_forward[number], 1
+        if model.config.normalize:
+            model.normalize_weights(number, model(x).spikes[number - 1] if number else x)
+            scaled, power = model.threshold[number], -1
+        start = scaled.clone()
         for _ in range(rounds):
             factor = math.sqrt(lo * hi)
-            model.feed_forward[number].copy_(start * factor)
+            scaled.copy_(start * factor**power)
             model.set_shifts()
             rate = float(model(x).spikes[number].mean())
             lo, hi = (factor, hi) if rate < target else (lo, factor)

@@ -17,6 +17,7 @@ from torch import nn
 
 from ..edge.errors import UsageError
 from .layer import LayerConstants, scml_layer
+from .normalization import DriveMoments
 from .quantize import round_clamp, weight_shift
 from .surrogate import SURROGATES
 from .timescales.hierarchy import Timescales, check_time_constants, drive_factors, layer_means, within_layer
@@ -25,6 +26,7 @@ from .topology import Link, Topology, hand_set
 __all__ = ["LayerConfig", "ModelConfig", "Outputs", "SCMLModel", "decay_factor", "with_timescales"]
 
 LEAK_MARGIN = 64  # least threshold * (1 - decay), in membrane units: below it the truncation leak of D1 is felt
+NORMAL_SPREAD = 0.4  # of a normalized drive, in nominal thresholds: thresholds of two or three spreads then lie near the nominal one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,10 @@ class LayerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Shape and formats of a model; ``timescales`` may set the time constants of all layers."""
+    """Shape and formats of a model; ``timescales`` may set the time constants of all layers.
+
+    With ``normalize``, thresholds and trained biases of a layer are in units of what drives it (``normalization.py``), in place of the nominal threshold.
+    """
 
     layers: tuple[LayerConfig, ...] = (LayerConfig(), LayerConfig())
     timescales: Timescales = Timescales()
@@ -103,6 +108,7 @@ class ModelConfig:
     surrogate: str = "fast_sigmoid"
     surrogate_scale: float = 3.0
     through_reset: bool = True
+    normalize: bool = False
 
 
 @dataclass
@@ -172,6 +178,8 @@ class SCMLModel(nn.Module):
         scales, config = config.timescales, with_timescales(config)
         self.drive = drive_factors(scales, len(config.layers))
         self.config, self.n_inputs, self.n_classes, self.payload_max = config, n_inputs, n_classes, payload_max
+        if config.normalize and scales.gain_spread != 0:
+            raise UsageError("normalize takes away the gain that timescales.gain_spread asks for: leave out one of them")
         if config.surrogate not in SURROGATES:
             raise UsageError(f"surrogate must be one of {', '.join(SURROGATES)}, not {config.surrogate!r}")
         self.topologies = topologies or [
@@ -193,9 +201,13 @@ class SCMLModel(nn.Module):
         self.feed_forward = nn.ParameterList()
         self.intra, self.lateral, self.threshold = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         self.places = nn.ParameterDict()  # learnt delays, in timesteps
+        self.moments, self.bias = nn.ModuleList(), nn.ParameterList()  # where ``normalize`` is set
         fan_in = n_inputs
         for number, (layer, topology) in enumerate(zip(config.layers, self.topologies, strict=True)):
             n, size = layer.neurons, topology.size
+            if config.normalize:
+                self.moments.append(DriveMoments(fan_in, layer.delays))
+                self.bias.append(nn.Parameter(torch.zeros(n)))
             if layer.learn_delays:
                 self.places[str(number)] = nn.Parameter(torch.rand(fan_in, n) * layer.delays[-1])
             else:
@@ -223,6 +235,14 @@ class SCMLModel(nn.Module):
                 factors = [decay_factor(tau, config.decay_bits) for tau in (*layer.tau_membrane, layer.tau_current)]
                 self.decays[str(number)] = nn.Parameter(torch.tensor(factors) / 2.0**config.decay_bits)
         self.readout_constants = self._readout_constants()
+
+    @torch.no_grad()
+    def normalize_weights(self, number: int, source: torch.Tensor) -> None:
+        """Scale the feed-forward weights of a layer so that events like ``source`` drive its neurons with a spread of ``NORMAL_SPREAD`` nominal thresholds."""
+        self.moments[number].observe(source)  # type: ignore[operator]
+        _, spread = self.moments[number].of(self.dense_integers(number))  # type: ignore[operator]
+        self.feed_forward[number].mul_(NORMAL_SPREAD * self.config.nominal_threshold / float(spread.mean()))
+        self.set_shifts()
 
     def set_shifts(self) -> None:
         """Choose the power-of-two grid of every weight matrix from its present spread: feed-forward and recurrent of each layer, then readout."""
@@ -261,10 +281,22 @@ class SCMLModel(nn.Module):
 
     def threshold_integers(self, number: int) -> torch.Tensor:
         """Thresholds of a layer, differentiable; high enough for the decay of each neuron, at most an eighth of the membrane format."""
+        return self.neuron_integers(number)[0]
+
+    def neuron_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Thresholds and biases of a layer, float32 [n_neurons] each, differentiable; without ``normalize`` there is no bias."""
         highest = (1 << (self.config.membrane_bits - 1)) // 8
         leak = 1 - self.decay_integers(number)[0].detach().numpy() / (1 << self.config.decay_bits)
         lowest = torch.from_numpy(np.minimum(np.ceil(LEAK_MARGIN / np.maximum(leak, 1e-6)), highest).astype(np.float32))
-        return round_clamp(self.threshold[number] * self.config.nominal_threshold, lowest, highest)
+        threshold = self.threshold[number]
+        if not self.config.normalize:
+            return round_clamp(threshold * self.config.nominal_threshold, lowest, highest), torch.zeros(len(threshold))
+        mean, spread = self.moments[number].of(self.dense_integers(number))  # type: ignore[operator]
+        return round_clamp(threshold * spread, lowest, highest), round_clamp(self.bias[number] * spread - mean, -8 * highest + 1, 8 * highest - 1)
+
+    def dense_integers(self, number: int) -> torch.Tensor:
+        """Effective feed-forward weights of a layer, as ``feed_forward_integers`` with the shift."""
+        return self.feed_forward_integers(number) * 2.0 ** int(self.shifts[2 * number])
 
     def decay_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Decay factors of the membranes and currents of a layer, float32 [n_neurons] each, differentiable where they are trained."""
@@ -276,7 +308,7 @@ class SCMLModel(nn.Module):
         place = torch.from_numpy(self.config.layers[number].dealt(len(factors) - 1))
         return factors[place], factors[-1].expand(len(place))
 
-    def bias_integers(self) -> torch.Tensor:
+    def readout_bias_integers(self) -> torch.Tensor:
         """Biases of the readout neurons, differentiable."""
         highest = (1 << (self.config.membrane_bits - 1)) - 1
         return round_clamp(self.readout_bias * (self.config.nominal_threshold / 16), -highest, highest)
@@ -300,17 +332,20 @@ class SCMLModel(nn.Module):
         """
         layer_input, spikes, counts = payloads, [], []
         for number, constants in enumerate(self.constants):
-            dense = self.feed_forward_integers(number) * 2.0 ** int(self.shifts[2 * number])
+            if self.config.normalize and self.training and torch.is_grad_enabled():
+                self.moments[number].observe(layer_input)  # type: ignore[operator]
+            dense = self.dense_integers(number)
             intra, lateral = (w * 2.0 ** int(self.shifts[2 * number + 1]) for w in self.recurrent_integers(number))
             membrane_decay, current_decay = self.decay_integers(number)
+            threshold, bias = self.neuron_integers(number)
             layer_input, _, saturated = scml_layer(
-                layer_input, dense, intra, lateral, self.threshold_integers(number), constants, membrane_decay=membrane_decay, current_decay=current_decay
+                layer_input, dense, intra, lateral, threshold, constants, bias=bias, membrane_decay=membrane_decay, current_decay=current_decay
             )
             spikes.append(layer_input)
             counts.append(saturated / max(1, layer_input.numel()))
         dense = self.weight_integers(self.readout, -1) * 2.0 ** int(self.shifts[-1])
         none = torch.zeros(0, 1, 1), torch.zeros(0, self.n_classes), torch.zeros(self.n_classes)
-        _, emitted, saturated = scml_layer(layer_input, dense, *none, self.readout_constants, bias=self.bias_integers())
+        _, emitted, saturated = scml_layer(layer_input, dense, *none, self.readout_constants, bias=self.readout_bias_integers())
         counts.append(saturated / max(1, emitted.numel()))
         return Outputs(emitted.double().sum(0).float(), emitted, spikes, torch.stack(counts))
 
@@ -318,8 +353,7 @@ class SCMLModel(nn.Module):
         """Largest magnitude of a feed-forward plus recurrent sum (P1), in membrane units."""
         worst = 0.0
         for number in range(len(self.config.layers)):
-            scale = 2.0 ** int(self.shifts[2 * number])
-            w = self.feed_forward_integers(number).detach() * scale * (self.payload_max if number == 0 else 1)
+            w = self.dense_integers(number).detach() * (self.payload_max if number == 0 else 1)
             intra, lateral = (x.detach() * 2.0 ** int(self.shifts[2 * number + 1]) for x in self.recurrent_integers(number))
             for sign in (1, -1):
                 total = (w * sign).clamp(min=0).sum(0) + (intra * sign).clamp(min=0).sum(1).flatten()

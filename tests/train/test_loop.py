@@ -43,12 +43,12 @@ class Toy:
 
 
 def _weights(model: torch.nn.Module) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
+    return [held.detach().clone() for held in model.state_dict().values()]
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, ema: float) -> None:
-    config = dataclasses.replace(SMALL, ema=ema)
+@pytest.mark.parametrize(("ema", "normalize"), [(0.0, False), (0.9, False), (0.0, True), (0.9, True)])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, ema: float, normalize: bool) -> None:
+    config = dataclasses.replace(SMALL, ema=ema, model=dataclasses.replace(SMALL.model, normalize=normalize))
     whole = fit(config, Toy(), tmp_path / "whole")
     fit(config, Toy(), tmp_path / "cut", stop_after=2)
     resumed = fit(config, Toy(), tmp_path / "cut")

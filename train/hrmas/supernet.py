@@ -176,6 +176,8 @@ class Supernet(SCMLModel):
             wrong = [size for size in sizes if layer.neurons % size]
             if wrong:
                 raise UsageError(f"every motif size must divide the layer: {layer.neurons} neurons are no whole number of motifs of {wrong[0]}: correct sizes")
+        if config.normalize:
+            raise UsageError("normalize gives thresholds in units of the drive, intrinsic plasticity in those of R: leave normalize out of a search")
         config = with_timescales(config)
         candidates = [Candidates(layer.neurons, sizes, lateral, ring=ring, untied=untied) for layer in config.layers]
         single = [  # motifs of one neuron; the link of distance 0 is its own
