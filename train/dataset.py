@@ -70,7 +70,12 @@ class CorpusSource:
 
     def train_audio(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Augmented training clips in random order: int16 [n_clips, n_samples], labels int64 [n_clips]."""
+        return self._draw(rng, 1)
+
+    def _draw(self, rng: np.random.Generator, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """As ``train_audio``, in whole rows of ``row`` clips: the first ones of the epoch fill the last row."""
         order = rng.permutation(self.corpus.indices("train"))
+        order = np.resize(order, -(-len(order) // row) * row)
         return augment(np.asarray(self.corpus.clips[order]), rng, self._noise, self._audio), self.corpus.labels[order]
 
     def fixed_audio(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +85,7 @@ class CorpusSource:
 
     def train_epoch(self, rng: np.random.Generator) -> Epoch:
         """Augmented training events in random order, with the teacher's opinion of them where there is one."""
-        audio, labels = self.train_audio(rng)
+        audio, labels = self._draw(rng, self.settings.carry)
         opinions = None if self.teacher is None else self.teacher.logits(audio[:, -self.corpus.n_samples :])
         payloads = self._events(audio)
         mask_events(payloads, rng, self.front_end.n_channels, self.settings.time_mask, self.settings.channel_mask)
@@ -89,9 +94,8 @@ class CorpusSource:
     def _events(self, audio: np.ndarray) -> np.ndarray:
         """Payloads of training clips; the front end goes on from clip to clip of a row (``augment.carry``), as the network will."""
         steps = audio.shape[1] // self.front_end.hop_samples
-        whole, full = audio[:, : steps * self.front_end.hop_samples], len(audio) // self.settings.carry * self.settings.carry
-        parts = [self.front_end.payloads(in_rows(part, self.settings.carry)) for part in (whole[:full], whole[full:]) if len(part)]
-        return np.concatenate([part.reshape(-1, steps, self.n_inputs) for part in parts])
+        rows = in_rows(audio[:, : steps * self.front_end.hop_samples], self.settings.carry)
+        return self.front_end.payloads(rows).reshape(-1, steps, self.n_inputs)
 
     def fixed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Events of a split."""

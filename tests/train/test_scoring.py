@@ -71,6 +71,18 @@ def test_the_front_end_hears_the_clips_of_a_row_as_one_recording():
     assert not np.array_equal(epoch.payloads[1], front_end.payloads(audio[1])[:steps])
 
 
+def test_an_epoch_has_whole_rows_and_every_clip():
+    corpus = tones()
+    clips = len(corpus.indices("train"))
+    row = next(row for row in (3, 4, 5, 7) if clips % row)
+    source = CorpusSource(corpus, fft_front_end(), AugmentConfig(carry=row))
+    labels, audio_labels = source.train_epoch(np.random.default_rng(0)).labels, source.train_audio(np.random.default_rng(0))[1]
+    assert len(labels) % row == 0
+    assert len(labels) - clips < row
+    assert np.array_equal(labels[:clips], audio_labels)
+    assert np.array_equal(labels[clips:], labels[: len(labels) - clips])
+
+
 def test_training_in_rows_learns_clips_that_start_from_reset(tmp_path: Path):
     config = Config(epochs=10, batch=16, detector_timesteps=6, augment=AugmentConfig(carry=4), model=ModelConfig(layers=(LayerConfig(neurons=16, motif=8),)))
     assert accuracy(fit(config, Toy(), tmp_path), *Toy().fixed("test")) > 0.9
