@@ -7,7 +7,7 @@
 
 Tables: spread (accuracy against the spread of the hierarchy), tau (without hierarchy, against the time constant), gain (spread again, with the drive
 scaled by 1 - decay over that of the mean), silent (by 1 - decay alone), emergence (time constants trained from a flat start), beyond (networks of no more
-weights than the published ones). The model is that of
+weights than the published ones), integers (the best of these as the network file that C and hardware run, kept beside its training). The model is that of
 ``train/timescales/paper.py`` in float32; accuracy is the share of scored timesteps of 1024 test sequences, of the epoch that is best on as many others,
 with batch statistics as published, and with frozen ones. Every training is kept under --parts; the same command goes on where it stopped.
 bench/timescales_page.py makes docs/results/timescales.md of the outputs.
@@ -27,8 +27,11 @@ from typing import Any
 
 import torch
 from ormia.edge.files import make_folder, write_whole
+from ormia.edge.netfile import network_digest, write_network
 from ormia.edge.provenance import provenance
-from ormia.train.timescales.paper import PaperConfig, train_paper
+from ormia.train.timescales.integers import score_steps, to_integers
+from ormia.train.timescales.paper import PaperConfig, Trained, fit_paper
+from ormia.train.timescales.price import price_of
 
 SPREADS = (-500.0, -200.0, 0.0, 200.0, 500.0)
 TAUS = (50.0, 100.0, 200.0, 300.0, 400.0)
@@ -41,6 +44,9 @@ BEYOND: dict[str, dict[str, Any]] = {
     "2 x 8, recurrent": {"hidden": (8, 8), "recurrent": True, "spread_ms": 500.0, **BEST},
     "2 x 10, as published, trained better": {"hidden": (10, 10), "spread_ms": 500.0, **BEST, "train_decays": False},
 }
+
+INTEGERS = ("1 x 10, recurrent",)
+WEIGHT_BITS = (8, 7, 6, 5, 4)
 
 
 def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
@@ -57,6 +63,8 @@ def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
         arms = {f"{depth}, tau {tau:.0f} ms": {"hidden": hidden, "mean_ms": tau} for depth, hidden in DEPTHS.items() for tau in TAUS}
     elif table == "emergence":
         arms = {"3 x 32": {"hidden": (32, 32, 32), "mean_ms": 200.0, "jitter": 0.0, "train_decays": True, "schedule": "half"}}
+    elif table == "integers":
+        arms = {arm: BEYOND[arm] for arm in INTEGERS}
     else:
         arms = BEYOND
     return [(arm, PaperConfig(seed=seed, **setting)) for seed in range(seeds) for arm, setting in arms.items()]
@@ -72,11 +80,26 @@ def part(config: PaperConfig, path: Path) -> dict[str, Any]:
         return found
     torch.set_num_threads(1)
     began, since = time.process_time(), time.perf_counter()
-    result = train_paper(config)
-    found = {"config": described, **result, "cpu_seconds": time.process_time() - began, "wall_seconds": time.perf_counter() - since}
+    trained = fit_paper(config)
+    extra = {"integers": deploy(trained, path.with_suffix(".ormia"))} if path.parent.name == "integers" else {}
+    found = {"config": described, **trained.figures, **extra, "cpu_seconds": time.process_time() - began, "wall_seconds": time.perf_counter() - since}
     make_folder(path.parent)
     write_whole(path, json.dumps(found) + "\n")
     return found
+
+
+def deploy(trained: Trained, path: Path) -> list[dict[str, Any]]:
+    """Accuracy on the same test sequences and cost of the network as integers, by bits of its weights; the widest goes to a file."""
+    rows = []
+    for bits in WEIGHT_BITS:
+        net = to_integers(trained, weight_bits=bits)
+        price = dataclasses.asdict(price_of(net, trained.test.events[:8]))
+        formats = {"weight_bits": bits, "membrane_bits": net.formats.membrane_bits}
+        rows.append({**formats, "test": score_steps(net, trained.test), "synapses": net.n_synapses, "network": network_digest(net), **price})
+        if bits == WEIGHT_BITS[0]:
+            make_folder(path.parent)
+            write_network(path, net)
+    return rows
 
 
 def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -90,6 +113,8 @@ def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
                 "runs": values, "median": statistics.median(values), "mean": statistics.fmean(values),
                 "spread": statistics.stdev(values) if len(values) > 1 else None,
             }  # fmt: skip
+        if "integers" in parts[0]:
+            row["integers"] = [p["integers"] for p in parts]
         row["cpu_seconds"] = sum(p["cpu_seconds"] for p in parts)
         if parts[0]["config"]["train_decays"]:
             row["tau_ms_by_epoch"] = [[entry["tau_ms"] for entry in p["history"]] for p in parts]
@@ -100,7 +125,7 @@ def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Read the command line, train what is missing, write a table after each training."""
-    tables = ("spread", "tau", "gain", "silent", "emergence", "beyond")
+    tables = ("spread", "tau", "gain", "silent", "emergence", "beyond", "integers")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=tables, choices=tables)
     parser.add_argument("--seeds", type=int, default=5, help="counted from 0")

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ...edge.errors import UsageError
-from ..mts_xor import CHANNELS, TIMESTEPS, draw_mts_xor, scored_timesteps
+from ..mts_xor import CHANNELS, TIMESTEPS, MtsXor, draw_mts_xor, scored_timesteps
 from .hierarchy import Timescales, layer_means
 from .paper_kernels import LANES, moments, neurons
 
@@ -116,6 +116,11 @@ class Chunks:
         found = [moments(torch.from_numpy(chunk[None].astype(np.float32))) for chunk in self.events]
         self._means = np.stack([mean.numpy() for mean, _ in found])
         self._second = np.stack([covariance.numpy() + np.outer(mean, mean) for mean, covariance in found])
+
+    def sequences(self) -> MtsXor:
+        """The sequences as they were drawn."""
+        events = self.events.transpose(0, 3, 1, 2).reshape(-1, TIMESTEPS, CHANNELS)
+        return MtsXor(events.astype(np.int16), (self.signs.transpose(0, 2, 1).reshape(-1, TIMESTEPS) > 0).astype(np.int64))
 
     def batches(self, size: int, rng: np.random.Generator | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor, Moments]]:
         """Events, signs, and the moments of the events, float32; chunks in random order where ``rng`` is given."""
@@ -275,11 +280,14 @@ class Trained:
         Statistics of 2048 training sequences at the input of each layer.
     figures : dict
         What ``train_paper`` returns.
+    test : MtsXor
+        What it was tested on.
     """
 
     network: PaperNetwork
     frozen: list[Moments]
     figures: dict[str, Any]
+    test: MtsXor
 
 
 def train_paper(config: PaperConfig, report: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
@@ -331,7 +339,7 @@ def fit_paper(config: PaperConfig, report: Callable[[dict[str, Any]], None] = la
         "test": evaluate(network, test), "test_frozen": evaluate(network, test, frozen), "valid": best[0], "epoch": best[1], "n_weights": network.n_weights,
         "history": history, "tau_ms": [np.round(tau, 2).tolist() for tau in network.time_constants()],
     }  # fmt: skip
-    return Trained(network, frozen, figures)
+    return Trained(network, frozen, figures, test.sequences())
 
 
 def _rate(config: PaperConfig, epoch: int) -> float:
