@@ -7,7 +7,8 @@
 
 Tables: spread (accuracy against the spread of the hierarchy), tau (without hierarchy, against the time constant), gain (spread again, with the drive
 scaled by 1 - decay over that of the mean), silent (by 1 - decay alone), emergence (time constants trained from a flat start), beyond (networks of no more
-weights than the published ones), integers (the best of these as the network file that C and hardware run, kept beside its training). The model is that of
+weights than the published ones), integers (the best of these as the network file that C and hardware run, kept beside its training), engine (a network that
+learns in those integers, ``train/timescales/stepwise.py``, and what it needs for that). The model of all but the last is that of
 ``train/timescales/paper.py`` in float32; accuracy is the share of scored timesteps of 1024 test sequences, of the epoch that is best on as many others,
 with batch statistics as published, and with frozen ones. Every training is kept under --parts; the same command goes on where it stopped.
 bench/timescales_page.py makes docs/results/timescales.md of the outputs.
@@ -32,6 +33,7 @@ from ormia.edge.provenance import provenance
 from ormia.train.timescales.integers import score_steps, to_integers
 from ormia.train.timescales.paper import PaperConfig, Trained, fit_paper
 from ormia.train.timescales.price import price_of
+from ormia.train.timescales.stepwise import StepConfig, fit_steps
 
 SPREADS = (-500.0, -200.0, 0.0, 200.0, 500.0)
 TAUS = (50.0, 100.0, 200.0, 300.0, 400.0)
@@ -47,10 +49,18 @@ BEYOND: dict[str, dict[str, Any]] = {
 
 INTEGERS = ("1 x 10, recurrent",)
 WEIGHT_BITS = (8, 7, 6, 5, 4)
+ENGINE: dict[str, dict[str, Any]] = {
+    "1 x 10, recurrent": {},
+    "without biases": {"biases": False},
+    "decays at 15 times the rate": {"decay_rate": 1.5},
+}
 
 
-def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
+def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig | StepConfig]]:
     """Arm and configuration of every training of a table."""
+    if table == "engine":
+        start = StepConfig().start
+        return [(arm, StepConfig(start=dataclasses.replace(start, seed=seed), **changes)) for seed in range(seeds) for arm, changes in ENGINE.items()]
     arms: dict[str, dict[str, Any]]
     if table in GAINS:
         depths = DEPTHS if table == "spread" else {"2 x 10": (10, 10)}
@@ -70,7 +80,7 @@ def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig]]:
     return [(arm, PaperConfig(seed=seed, **setting)) for seed in range(seeds) for arm, setting in arms.items()]
 
 
-def part(config: PaperConfig, path: Path) -> dict[str, Any]:
+def part(config: PaperConfig | StepConfig, path: Path) -> dict[str, Any]:
     """The result of a training, made where it is not there."""
     described = json.loads(json.dumps(dataclasses.asdict(config)))
     if path.exists():
@@ -80,9 +90,12 @@ def part(config: PaperConfig, path: Path) -> dict[str, Any]:
         return found
     torch.set_num_threads(1)
     began, since = time.process_time(), time.perf_counter()
-    trained = fit_paper(config)
-    extra = {"integers": deploy(trained, path.with_suffix(".ormia"))} if path.parent.name == "integers" else {}
-    found = {"config": described, **trained.figures, **extra, "cpu_seconds": time.process_time() - began, "wall_seconds": time.perf_counter() - since}
+    if isinstance(config, StepConfig):
+        figures = fit_steps(config)[1]
+    else:
+        trained = fit_paper(config)
+        figures = trained.figures | ({"integers": deploy(trained, path.with_suffix(".ormia"))} if path.parent.name == "integers" else {})
+    found = {"config": described, **figures, "cpu_seconds": time.process_time() - began, "wall_seconds": time.perf_counter() - since}
     make_folder(path.parent)
     write_whole(path, json.dumps(found) + "\n")
     return found
@@ -106,8 +119,9 @@ def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """A row for each arm: accuracies of all seeds, their median, mean and spread, and the time constants over epochs where they are trained."""
     rows = []
     for arm, parts in found.items():
-        row: dict[str, Any] = {"arm": arm, "config": {k: v for k, v in parts[0]["config"].items() if k != "seed"}, "n_weights": parts[0]["n_weights"]}
-        for key in ("test", "test_frozen"):
+        config = {key: value for key, value in parts[0]["config"].items() if key not in ("seed", "start")}
+        row: dict[str, Any] = {"arm": arm, "config": config, "n_weights": parts[0]["n_weights"]}
+        for key in ("test", "test_frozen") if "test_frozen" in parts[0] else ("test",):
             values = [p[key] for p in parts]
             row[key] = {
                 "runs": values, "median": statistics.median(values), "mean": statistics.fmean(values),
@@ -116,7 +130,7 @@ def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         if "integers" in parts[0]:
             row["integers"] = [p["integers"] for p in parts]
         row["cpu_seconds"] = sum(p["cpu_seconds"] for p in parts)
-        if parts[0]["config"]["train_decays"]:
+        if config.get("train_decays"):
             row["tau_ms_by_epoch"] = [[entry["tau_ms"] for entry in p["history"]] for p in parts]
             row["tau_ms"] = [p["tau_ms"] for p in parts]
         rows.append(row)
@@ -125,7 +139,7 @@ def summarize(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Read the command line, train what is missing, write a table after each training."""
-    tables = ("spread", "tau", "gain", "silent", "emergence", "beyond", "integers")
+    tables = ("spread", "tau", "gain", "silent", "emergence", "beyond", "integers", "engine")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=tables, choices=tables)
     parser.add_argument("--seeds", type=int, default=5, help="counted from 0")
@@ -151,9 +165,9 @@ def main() -> None:
                 write_table(table, [arm for arm, *_ in planned], found, options.results)
 
 
-def arm_seed(arm: str, config: PaperConfig) -> str:
+def arm_seed(arm: str, config: PaperConfig | StepConfig) -> str:
     """Name of the file of a training."""
-    return f"{arm.replace(' ', '_').replace(',', '')}_seed{config.seed}"
+    return f"{arm.replace(' ', '_').replace(',', '')}_seed{(config.start if isinstance(config, StepConfig) else config).seed}"
 
 
 def write_table(table: str, arms: list[str], found: dict[int, dict[str, Any]], folder: Path) -> None:

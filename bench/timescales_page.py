@@ -195,6 +195,40 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
     return lines
 
 
+def integers(table: dict[str, Any] | None, engine: dict[str, Any] | None, verified: dict[str, Any] | None) -> list[str]:
+    """Section of networks of integers."""
+    text: list[str] = []
+    for row in table["rows"] if table else []:
+        seeds = row["integers"]
+        text += [
+            f"{row['arm']}, as above in float32 (frozen statistics: median {percent(row['test_frozen'])} %), then normalization folded, each neuron on a grid "
+            "of its own, nothing trained again (`train/timescales/integers.py`). Accuracy is that of the network file on the same sequences.", "",
+            "| weight bits | membrane bits | seeds | median, % | worst, % | memories, bits | clocks a timestep |", "|---|---|---|---|---|---|---|",
+        ]  # fmt: skip
+        for bits in zip(*seeds, strict=True):
+            shares, one = [100 * found["test"] for found in bits], bits[0]
+            text.append(
+                f"| {one['weight_bits']} | {one['membrane_bits']} | {len(shares)} | {np.median(shares):.2f} | {min(shares):.2f} | {one['memory_bits']:,} | "
+                f"{one['cycles']:.0f} |"
+            )
+        if verified and verified["network"]["digest"] in [seed[0]["network"] for seed in seeds]:
+            text += ["", verify_words(verified)]
+        text += ["", made(table)] if table else []
+    if engine:
+        text += ["", "Trained in integers from the start (`train/timescales/stepwise.py`: loss at every scored timestep, last epoch, the exported file):", ""]
+        text += ["| network | weights | seeds | median, % | worst, % |", "|---|---|---|---|---|"]
+        for row in engine["rows"]:
+            text.append(f"| {row['arm']} | {row['n_weights']} | {len(row['test']['runs'])} | {percent(row['test'])} | {100 * min(row['test']['runs']):.2f} |")
+        text += ["", made(engine)]
+    return section("MTS-XOR: the integers that are deployed", text) if text else []
+
+
+def verify_words(verified: dict[str, Any]) -> str:
+    """What ``ormia verify`` found."""
+    ran = ", ".join(f"{one['backend']} ({one['clips']} clips)" for one in verified["backends"] if one.get("clips"))
+    return f"`ormia verify`, {ran}: {verified['differences']} differences in any membrane, spike or score."
+
+
 def gain_words(spread: dict[str, Any] | None, gain: dict[str, Any]) -> str:
     """What a hierarchy of +500 ms brings over none, with and without its gain."""
     steps = []
@@ -263,6 +297,7 @@ def main() -> None:
         write_figure(sweep_figure(tables), folder / "timescales_mts_xor.svg")
     if tables["emergence"]:
         write_figure(emergence_figure(tables["emergence"]), folder / "timescales_emergence.svg")
+    lines += integers(read(options.results, "integers"), read(options.results, "engine"), read(options.results, "integers_verify"))
     table, clips = read(options.results, "speech"), read(options.results, "speech_clips")
     if table and clips:
         text, figure = speech(table, clips)
@@ -294,8 +329,7 @@ def search(found: dict[str, Any], verified: dict[str, Any] | None) -> list[str]:
         for row in found["kinds"]:
             text.append(f"| {row['most'] or 'as trained'} | {row['kinds']} | {100 * row['accuracy']:.1f} | {row['neuron_parameter_bits']:,} |")
     if verified and verified["network"]["digest"] == found["network"]["network"]:
-        ran = ", ".join(f"{one['backend']} ({one['clips']} clips)" for one in verified["backends"] if one.get("clips"))
-        text += ["", f"`ormia verify`, {ran}: {verified['differences']} differences in any membrane, spike or score."]
+        text += ["", verify_words(verified)]
     return section("A searched network with delays", text)
 
 

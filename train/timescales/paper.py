@@ -20,7 +20,7 @@ from ..mts_xor import CHANNELS, TIMESTEPS, MtsXor, draw_mts_xor, scored_timestep
 from .hierarchy import Timescales, layer_means
 from .paper_kernels import LANES, moments, neurons
 
-__all__ = ["Chunks", "PaperAdam", "PaperConfig", "PaperNetwork", "Trained", "evaluate", "fit_paper", "train_paper"]
+__all__ = ["Chunks", "PaperAdam", "PaperConfig", "PaperNetwork", "Trained", "evaluate", "fit_paper", "freeze", "train_paper"]
 
 TIMESTEP_MS = 10.0
 GAINS = ("none", "rate", "relative", "root")
@@ -334,7 +334,7 @@ def fit_paper(config: PaperConfig, report: Callable[[dict[str, Any]], None] = la
         if found > best[0]:
             best = found, epoch, {key: value.clone() for key, value in network.state_dict().items()}
     network.load_state_dict(best[2])
-    frozen = _freeze(network, train)
+    frozen = freeze(network, train)
     figures = {
         "test": evaluate(network, test), "test_frozen": evaluate(network, test, frozen), "valid": best[0], "epoch": best[1], "n_weights": network.n_weights,
         "history": history, "tau_ms": [np.round(tau, 2).tolist() for tau in network.time_constants()],
@@ -350,7 +350,7 @@ def _rate(config: PaperConfig, epoch: int) -> float:
 
 
 @torch.no_grad()
-def _freeze(network: PaperNetwork, train: Chunks) -> list[Moments]:
+def freeze(network: PaperNetwork, train: Chunks) -> list[Moments]:
     """Statistics of 2048 training sequences, of one pass without dropout."""
     events = next(train.batches(min(2048, network.config.sequences)))[0]
     frozen: list[Moments] = []
