@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,11 @@ def _work(config: SearchConfig, data: Path, folder: Path, number: int) -> None:
 
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    run_trials(config, make_source(config.training, load_corpus(config.training, data)), folder, seed=number)
+    try:
+        run_trials(config, make_source(config.training, load_corpus(config.training, data)), folder, seed=number)
+    except Error as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
 
 
 def finished(study: optuna.Study) -> int:

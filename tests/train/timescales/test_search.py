@@ -21,20 +21,21 @@ from hypothesis import HealthCheck, given, settings  # noqa: E402
 from networks import networks  # noqa: E402
 from ormia.edge.ccode.backend import CBackend  # noqa: E402
 from ormia.edge.cost import core_memories  # noqa: E402
-from ormia.edge.errors import DataError, TargetError, UsageError  # noqa: E402
+from ormia.edge.errors import DataError, Error, TargetError, UsageError  # noqa: E402
 from ormia.edge.events import events_from_payloads  # noqa: E402
 from ormia.edge.netfile import read_network  # noqa: E402
 from ormia.edge.runtime import NumbaBackend  # noqa: E402
-from ormia.train.config import Config  # noqa: E402
+from ormia.train.config import Config, FrontEndConfig  # noqa: E402
 from ormia.train.export import to_network  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
+from ormia.train.program import load_corpus  # noqa: E402
 from ormia.train.recipe import recipe_names, with_settings  # noqa: E402
 from ormia.train.timescales.config import RECIPES, Budget, SearchConfig, Space, count_weights, load_recipe, training_of  # noqa: E402
 from ormia.train.timescales.hierarchy import Timescales  # noqa: E402
 from ormia.train.timescales.kinds import drawn_together, fewer_kinds, kinds_table  # noqa: E402
 from ormia.train.timescales.price import HISTORY, check_history, history_bits, price_of  # noqa: E402
 from ormia.train.timescales.result import finish, write_front  # noqa: E402
-from ormia.train.timescales.search import chosen, front, open_study, run_trials  # noqa: E402
+from ormia.train.timescales.search import chosen, finished, front, open_study, run_trials, run_workers  # noqa: E402
 from toy_events import Toy  # noqa: E402
 
 LAYERS = (LayerConfig(neurons=16, motif=4), LayerConfig(neurons=8, motif=4))
@@ -88,6 +89,27 @@ def test_what_a_budget_refuses_is_no_trial_of_the_front(tmp_path):
     assert front(study) == []
     with pytest.raises(DataError, match=r"none of 2 is. The last refusal: the history of events must take at most 100 bits"):
         chosen(study)
+
+
+def test_workers_share_a_study_and_one_that_ends_badly_is_told(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="the train extra is not installed")
+    for name in ("shd_train.h5", "shd_test.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            for values, kind in (("times", "float16"), ("units", "uint16")):
+                written = file.create_dataset(f"spikes/{values}", (8,), dtype=h5py.vlen_dtype(kind))
+                for clip in range(8):
+                    written[clip] = np.linspace(0.1, 1.0, 5).astype(kind)
+            file["labels"], file["extra/speaker"] = np.arange(8, dtype=np.uint16) % 2, np.arange(8, dtype=np.uint16)
+            file["extra/keys"] = np.array([b"low", b"high"])
+    events = FrontEndConfig(kind="events", options={"corpus": "shd", "n_timesteps": 10})
+    training = dataclasses.replace(SMALL.training, front_end=events)
+    config = dataclasses.replace(SMALL, trials=12, budget=Budget(history_bits=100), training=training)  # refused before training: quick
+    run_workers(config, tmp_path, tmp_path / "run", 2)
+    study = open_study(config, load_corpus(training, tmp_path).digest, tmp_path / "run")
+    assert 12 <= finished(study) <= 13  # a worker ends what it has begun
+    assert len({json.dumps(trial.params) for trial in study.trials}) == len(study.trials)
+    with pytest.raises(Error, match="every worker must end well; 1 of 1 ended with 1"):
+        run_workers(config, tmp_path / "none", tmp_path / "run", 1)
 
 
 def test_what_is_dearer_than_the_budget_is_not_chosen(tmp_path):
