@@ -45,6 +45,11 @@ class TaskConfig:
         Scores are multiplied by it before the softmax of the cross-entropy (clips).
     front_end : str
         Kind of the front end (keywords).
+    standardize : bool
+        Scores lose their mean over the batch, label by label, and are divided by their common deviation before ``loss_gain``, for neither changes what a
+        network can tell apart. What the deployed network loses are its means over the training clips, as initial membranes of the readout (keywords).
+    augmented : int, >= 0
+        Augmented copies of the training clips beside the clips themselves (keywords).
     """
 
     kind: str = "control"
@@ -57,6 +62,8 @@ class TaskConfig:
     final: int = 100
     loss_gain: float = 1.0
     front_end: str = "fft"
+    standardize: bool = False
+    augmented: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in TASKS:
@@ -65,6 +72,8 @@ class TaskConfig:
             raise UsageError(f"task.front_end must be fft or bank, not {self.front_end!r}: correct the recipe")
         if min(self.episodes, self.max_steps, self.evaluation, self.final) < 1:
             raise UsageError("task.episodes, max_steps, evaluation and final must be at least 1: correct the recipe")
+        if self.augmented < 0 or ((self.standardize or self.augmented) and self.kind != "keywords"):
+            raise UsageError("task.augmented must be at least 0, and both it and task.standardize are of task.kind = keywords: correct the recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +110,9 @@ class SearchConfig:
             raise UsageError(f"a {self.model} has weights, so method.kind must be es, not ec: correct the recipe")
         if not 0 <= self.seed < 1 << 32 or self.generations < 0 or self.evaluate_every < 1:
             raise UsageError("seed must be in 0..2**32 - 1, generations at least 0 and evaluate_every at least 1: correct the recipe")
+        if self.method.family > 1 and (self.task.kind != "keywords" or self.network.motif or self.network.decay(self.network.tau_readout_ms) < 1):
+            rule = "method.family above 1 must come with task.kind = keywords, network.motif = 0 and network.tau_readout_ms = inf"
+            raise UsageError(f"{rule}, for families share the spikes that readouts count: correct the recipe")
         if self.reference and (self.task.kind != "control" or self.network.payload_bits or self.network.readout_delay):
             raise UsageError("reference must come with task.kind = control, network.payload_bits = 0 and network.readout_delay = false: correct the recipe")
 

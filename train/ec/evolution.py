@@ -13,14 +13,14 @@ import numpy as np
 
 from ...edge.errors import UsageError
 from .bits import WORD_BITS
-from .model import pack_rows
+from .model import pack_rows, unpack_rows
 from .philox import stream_key
 from .sampling import count_signed, draw_individuals, draw_normal, thresholds
 from .topology import Topology
 
 __all__ = ["Adam", "Connectivity", "Method", "MethodConfig", "WeightEvolution", "centered_ranks"]
 
-DRAW = 0  # purpose of the random numbers of a population
+DRAW, READOUT, START = 0, 1, 2  # purposes of random numbers: a population, its readouts where families share the rest, the start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,16 @@ class MethodConfig:
     weight_decay : float
         Decoupled, before the learning rate.
     adam : bool
-        False: plain steps, for ablation.
+        False: plain steps, in units of the natural gradient. They slow down where a probability is nearly decided, so that noise decides few.
+    family : int, >= 1
+        So many individuals share all connections but those of the readout, and are heard at the cost of one (EC on clips). Of F families individual
+        i is in family i modulo F.
+    exploration : float, above 0, at most 0.5
+        Probability with which a connection of inputs and neurons differs, at the start, from a random network (EC); at 0.5 there is none to differ from.
+    density : float, 0..1
+        Share of these connections that exist in that random network.
+    readout_rate : float
+        Factor of the learning rate for the booleans of the readout, where families share the rest.
     """
 
     kind: str = "ec"
@@ -52,6 +61,10 @@ class MethodConfig:
     deviation: float = 0.3
     weight_decay: float = 0.0
     adam: bool = True
+    family: int = 1
+    exploration: float = 0.5
+    density: float = 0.5
+    readout_rate: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("ec", "es"):
@@ -60,6 +73,17 @@ class MethodConfig:
             raise UsageError(f"method.population must be at least 4, for fitness is ranked, and even for es, not {self.population}: raise it in the recipe")
         if not 0 < self.epsilon < 0.5:
             raise UsageError(f"method.epsilon must lie between 0 and 0.5, not {self.epsilon}: correct the recipe")
+        if not (0 < self.exploration <= 0.5 and 0 <= self.density <= 1):
+            rule = "method.exploration must lie above 0 and be at most 0.5, method.density in 0..1"
+            raise UsageError(f"{rule}, not {self.exploration} and {self.density}: correct the recipe")
+        if self.family < 1 or self.population % self.family or (self.family > 1 and (self.kind != "ec" or self.population < 2 * self.family)):
+            rule = "method.family must be 1, or of method ec and divide the population into at least 2 families, for these are ranked"
+            raise UsageError(f"{rule}, not {self.family} of {self.population}: correct the recipe")
+
+    @property
+    def families(self) -> int:
+        """Families of a population."""
+        return self.population // self.family
 
 
 def centered_ranks(fitness: np.ndarray, *, by_index: bool = False) -> np.ndarray:
@@ -141,7 +165,7 @@ class Method(Protocol):
         """Genome that is deployed."""
 
     def learn(self, fitness: np.ndarray, generation: int) -> None:
-        """Move towards what was fit; float [population]."""
+        """Move towards what was fit; float [population], or with more columns (``ClipTask.fitness``)."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays of a checkpoint."""
@@ -171,14 +195,33 @@ class Connectivity:
     def __init__(self, config: MethodConfig, topology: Topology, seed: int, *, reference: bool = False) -> None:
         self.config, self.topology, self.reference = config, topology, reference
         self.parameters = np.full(topology.bits, 0.5)
+        readout = topology.readout
+        if config.exploration < 0.5:  # equal probabilities have no direction of ascent: neurons are alike, and so are outputs
+            exists = np.random.default_rng([seed, START]).random(readout) < config.density
+            self.parameters[:readout] = np.where(exists, 1 - config.exploration, config.exploration)
+        self._rate = np.ones(topology.bits)
+        self._rate[readout:] = config.readout_rate
         self._adam = Adam(topology.bits, config.learning_rate, config.weight_decay, adaptive=config.adam)
-        self._key = stream_key(seed, DRAW)
+        self._key, self._readout_key = stream_key(seed, DRAW), stream_key(seed, READOUT)
 
     def draw(self, individuals: np.ndarray, generation: int) -> np.ndarray:
         """Packed connections, uint64 [n, rows, words], of ``individuals`` (int64 [n]) of a ``generation``."""
-        drawn = np.zeros((len(individuals), self.topology.bits // WORD_BITS), np.uint64)
-        draw_individuals(thresholds(self.parameters), np.asarray(individuals, np.int64), generation, self._key, drawn)
-        return self.topology.connect(drawn)
+        individuals, limits = np.asarray(individuals, np.int64), thresholds(self.parameters)
+        if self.config.family == 1:
+            drawn = np.zeros((len(individuals), self.topology.bits // WORD_BITS), np.uint64)
+            draw_individuals(limits, individuals, generation, self._key, drawn)
+            return self.topology.connect(drawn)
+        readout = self.topology.readout
+        families, members = np.unique(individuals % self.config.families, return_inverse=True)
+        shared = np.zeros((len(families), readout // WORD_BITS), np.uint64)
+        draw_individuals(limits[:readout], families, generation, self._key, shared)
+        return self.topology.connect(np.concatenate([shared[members], self._readouts(individuals, generation, limits[readout:])], axis=1))
+
+    def _readouts(self, individuals: np.ndarray, generation: int, limits: np.ndarray) -> np.ndarray:
+        """Packed booleans of readouts, where families share the rest."""
+        drawn = np.zeros((len(individuals), len(limits) // WORD_BITS), np.uint64)
+        draw_individuals(limits, individuals, generation, self._readout_key, drawn)
+        return drawn
 
     def center(self) -> np.ndarray:
         """Connections more probable than not, uint64 [1, rows, words]; a probability of one half is none."""
@@ -193,14 +236,27 @@ class Connectivity:
 
         Parameters
         ----------
-        fitness : float [population]
+        fitness : float [population], or [population, 1 + n_outputs] where families share all but the readout
+            Then of the family, and of each output. Families rank among themselves; members within theirs, output by output.
         generation : int
             The one the individuals are of.
         """
-        weights = centered_ranks(fitness, by_index=self.reference)
-        ascent = np.zeros(self.topology.bits)
-        count_signed(thresholds(self.parameters), weights, generation, self._key, ascent)
-        moved = self.parameters + self._adam.step(ascent / len(weights), self.parameters)
+        ascent, limits, readout = np.zeros(self.topology.bits), thresholds(self.parameters), self.topology.readout
+        if self.config.family == 1:
+            weights = centered_ranks(fitness, by_index=self.reference)
+            count_signed(limits, weights, generation, self._key, ascent)
+            ascent /= len(weights)
+        else:
+            size, families = len(fitness), self.config.families
+            count_signed(limits[:readout], centered_ranks(fitness[:families, 0]), generation, self._key, ascent[:readout])
+            ascent[:readout] /= families
+            apart = fitness[:, 1:].reshape(-1, families, fitness.shape[1] - 1)
+            apart = (apart - apart.mean(axis=0)).reshape(size, -1)
+            bits = unpack_rows(self._readouts(np.arange(size), generation, limits[readout:])).reshape(size, apart.shape[1], -1)
+            for output in range(apart.shape[1]):
+                place = readout + output * bits.shape[2]
+                ascent[place : place + bits.shape[2]] = centered_ranks(apart[:, output]) @ bits[:, output] / size
+        moved = self.parameters + self._rate * self._adam.step(ascent, self.parameters)
         self.parameters = np.clip(moved, self.config.epsilon, 1 - self.config.epsilon)
 
     def state(self) -> dict[str, np.ndarray]:

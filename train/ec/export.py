@@ -26,7 +26,7 @@ INPUT, RECURRENT = 0, 1  # compartments
 
 def to_network(
     words: np.ndarray, config: NetworkConfig, topology: Topology, scale: Scales, labels: tuple[str, ...], *, payload_bits: int, payload_signed: bool,
-    max_timesteps: int = MAX_TIMESTEPS, name: str = "network", metadata: dict[str, Any] | None = None,
+    max_timesteps: int = MAX_TIMESTEPS, offsets: np.ndarray | None = None, name: str = "network", metadata: dict[str, Any] | None = None,
 ) -> Network:  # fmt: skip
     """Export one individual.
 
@@ -46,6 +46,8 @@ def to_network(
         Whether inputs are two's complement.
     max_timesteps : int
         Longest clip.
+    offsets : float64 [n_outputs], optional
+        Taken from the outputs: initial membranes of the readout, which must forget nothing.
     name : str
     metadata : dict, optional
 
@@ -80,6 +82,9 @@ def to_network(
         axons.append((layout.n_inputs + int(place[neuron]), sign, RECURRENT, np.sort(place[np.flatnonzero(targets)])))
     axons = [axon for axon in axons if len(axon[3])]
     counts = [len(axon[3]) for axon in axons]
+    initial = np.zeros(n + n_outputs, np.int64)
+    if offsets is not None:
+        initial[n:] = -np.rint(offsets * scale.output).astype(np.int64)
     spiking, factor = np.arange(n + n_outputs) < n, 1 << DECAY_BITS
     largest = (1 << (payload_bits - 1)) if payload_signed else (1 << payload_bits) - 1
     reach = max(layout.n_inputs * largest << shifts[INPUT], n << shifts[RECURRENT])
@@ -100,6 +105,7 @@ def to_network(
         kind_current_decay=np.array([[0, round(config.decay(config.tau_synapse_ms) * factor)], [0, 0]]),
         kind_firing=np.array([True, False]), kind_reset=np.full(2, int(Reset.ZERO)), kind_refractory=np.zeros(2, np.int64),
         kind_drive_shift=np.array([drive_shift, readout_drive]), kind_current_shift=np.array([CURRENT_SHIFT, 0]),
+        initial_membrane=initial,
         readout_neuron=np.arange(n, n + n_outputs), readout_class=np.arange(n_outputs),
     )  # fmt: skip
 

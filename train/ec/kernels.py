@@ -16,7 +16,7 @@ from numba import njit
 from .bits import WORD_BITS, add_where, count_bits, lowest_bit, mark_nonzero, tally
 from .model import NetworkConfig
 
-__all__ = ["Constants", "State", "advance", "constants", "gather", "new_state", "run_clip", "show"]
+__all__ = ["Constants", "State", "advance", "constants", "count_clip", "gather", "new_state", "run_clip", "show"]
 
 ONE = np.float32(1)
 
@@ -145,18 +145,27 @@ def _run(c: Constants, genome: np.ndarray, first: int, shown: np.ndarray, steps:
     """Some timesteps of one network under one input; the spikes of them. ``first`` is the first recurrent row."""
     last = first + len(shown)
     targets, sources = genome[first:last], genome[last:]
-    membrane, current, spikes, output = state.membrane[row], state.current[row], state.spikes[row], state.output[row]
+    spikes, output = state.spikes[row], state.output[row]
     total = 0
     for _ in range(steps):
-        active = gather(targets, spikes, c.excitatory, counts)
         if c.readout_delay:
             _read(c, sources, spikes, output)
-        _integrate(c, counts, active, shown, current, membrane, fired)
-        for w in range(len(spikes)):
-            spikes[w] = mark_nonzero(fired, w * WORD_BITS)
-            total += count_bits(spikes[w])
+        total += _step(c, targets, shown, state, row, counts, fired)
         if not c.readout_delay:
             _read(c, sources, spikes, output)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _step(c: Constants, targets: np.ndarray, shown: np.ndarray, state: State, row: int, counts: np.ndarray, fired: np.ndarray) -> int:
+    """One timestep of one network, its readout aside; the spikes of it."""
+    spikes = state.spikes[row]
+    active = gather(targets, spikes, c.excitatory, counts)
+    _integrate(c, counts, active, shown, state.current[row], state.membrane[row], fired)
+    total = 0
+    for w in range(len(spikes)):
+        spikes[w] = mark_nonzero(fired, w * WORD_BITS)
+        total += count_bits(spikes[w])
     return total
 
 
@@ -232,3 +241,55 @@ def run_clip(c: Constants, genome: np.ndarray, events: np.ndarray, gain: np.floa
         total += _run(c, genome, 2 * events.shape[1], shown, steps, state, row, counts, fired)
         outputs[t] = state.output[row]
     return total
+
+
+@njit(cache=True, nogil=True)
+def count_clip(c: Constants, genome: np.ndarray, events: np.ndarray, gain: np.float32, steps: int, state: State, row: int, seen: np.ndarray) -> int:
+    """Show one network a clip, as ``run_clip``, and count the spikes that a readout sees of each neuron in place of reading.
+
+    Parameters
+    ----------
+    c : Constants
+    genome : uint64 [rows, words]
+        The readout's rows are not used.
+    events : int16 [n_frames, n_inputs]
+    gain : float32
+    steps : int
+    state : State, advanced
+    row : int
+        Of the state.
+    seen : float32 [neurons], added to
+        Excitatory spikes count 1, inhibitory ones -1.
+
+    Returns
+    -------
+    int
+        Spikes.
+    """
+    neurons = state.membrane.shape[1]
+    shown, counts, fired = np.zeros(neurons, np.float32), np.zeros(neurons, np.int16), np.zeros(neurons, np.uint8)
+    values = np.zeros(events.shape[1], np.float32)
+    first = 2 * events.shape[1]
+    targets = genome[first : first + neurons]
+    total = 0
+    for t in range(len(events)):
+        for k in range(len(values)):
+            values[k] = np.float32(events[t, k])
+        show(genome, values, gain, shown)
+        for _ in range(steps):
+            if c.readout_delay:
+                _count(c, state.spikes[row], seen)
+            total += _step(c, targets, shown, state, row, counts, fired)
+            if not c.readout_delay:
+                _count(c, state.spikes[row], seen)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _count(c: Constants, spikes: np.ndarray, seen: np.ndarray) -> None:
+    for w in range(len(spikes)):
+        word = spikes[w]
+        while word != np.uint64(0):
+            source = w * WORD_BITS + lowest_bit(word)
+            word &= word - np.uint64(1)
+            seen[source] += ONE if source < c.excitatory else -ONE

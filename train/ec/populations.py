@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from .kernels import State, advance, constants, new_state, run_clip
-from .model import Layout, NetworkConfig
+from .kernels import State, advance, constants, count_clip, new_state, run_clip
+from .model import Layout, NetworkConfig, unpack_rows
 from .scales import Scales, round_observations
 
 __all__ = ["BooleanPopulation", "Population", "payloads"]
@@ -117,6 +117,33 @@ class BooleanPopulation:
                 part[0] = 0
             self.spikes += run_clip(self._constants, self._genomes[which], events[clip], gain, self.config.sub_steps, self.state, 0, outputs[clip])
         self.timesteps += events.shape[0] * events.shape[1] * self.config.sub_steps
+
+    def count(self, which: int, events: np.ndarray) -> np.ndarray:
+        """Spikes that a readout sees of each neuron in clips, each from zero state; those that inhibit count below 0.
+
+        Parameters
+        ----------
+        which : int
+            The genome.
+        events : int16 [n_clips, n_frames, n_inputs]
+
+        Returns
+        -------
+        float32 [n_clips, neurons]
+        """
+        gain, seen = self._gain(self.scale.payload), np.zeros((len(events), self.layout.neurons), np.float32)
+        for clip in range(len(events)):
+            for part in self.state:
+                part[0] = 0
+            self.spikes += count_clip(self._constants, self._genomes[which], events[clip], gain, self.config.sub_steps, self.state, 0, seen[clip])
+        self.timesteps += events.shape[0] * events.shape[1] * self.config.sub_steps
+        return seen
+
+    def sums(self, which: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Outputs of integrators, float32 [n_clips, m, n_outputs], of genomes ``which`` (int64 [m]) that ``count`` gave ``seen``."""
+        rows = unpack_rows(self._genomes[which, self.layout.readout :]).astype(np.float32)
+        outputs: np.ndarray = seen @ rows.reshape(-1, self.layout.neurons).T * np.float32(self.config.readout_step)
+        return outputs.reshape(len(seen), len(which), self.n_outputs)
 
     def _gain(self, unit: float) -> np.float32:
         return np.float32(self.config.membrane_share * self.config.input_gain(self.layout.n_inputs) / unit)

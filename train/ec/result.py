@@ -80,9 +80,10 @@ def _deploy(search: Search, folder: Path, name: str, verify: list[str]) -> dict[
     metadata = {"provenance": {"recipe": _plain(to_dict(config.network))}}
     control = isinstance(task, ControlTask)
     metadata |= {"controller": controller_metadata(task, search.normalizer, search.scale, config.network.sub_steps)} if control else task.metadata
+    offsets = None if control else task.offsets(search.population, search.method.center())
     net = to_network(
         search.method.deployed(), config.network, search.method.topology, search.scale, task.labels, name=name, metadata=metadata,
-        payload_bits=task.payload_bits, payload_signed=control,
+        payload_bits=task.payload_bits, payload_signed=control, offsets=offsets,
     )  # fmt: skip
     write_network(folder / "net.ormia", net)
     net = read_network(folder / "net.ormia")  # what is evaluated is the file

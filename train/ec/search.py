@@ -45,7 +45,7 @@ def make_task(config: SearchConfig, data: Path | None = None) -> Any:
         return mts_xor_task(config.task, config.seed)
     if data is None:
         raise UsageError("task keywords must have a corpus: give the folder that `ormia data` printed with --data")
-    return keyword_task(config.task, config.seed, data)
+    return keyword_task(config.task, config.seed, data, config.method.families if config.method.family > 1 else 0)
 
 
 @dataclass
@@ -114,10 +114,11 @@ class Search:
             fitness, sums = self.task.fitness(self.population, self.method.draw(mine, generation), mine, generation, self.normalizer)
         counted = np.zeros((len(mine), 3))
         counted[:1] = self.task.steps - steps, self.population.spikes - spikes, self.population.timesteps - timesteps
-        table = workers.gather(np.concatenate([fitness[:, None], counted], axis=1), size)
+        table = workers.gather(np.concatenate([fitness.reshape(len(mine), -1), counted], axis=1), size)
         self.normalizer.add(sums if self.config.reference else workers.gather(sums, size))
-        fitness, counts = table[:, 0], table[:, 1:].sum(axis=0)
-        self.method.learn(fitness, generation)
+        counts = table[:, -3:].sum(axis=0)
+        self.method.learn(table[:, :-3] if fitness.ndim == 2 else table[:, 0], generation)
+        fitness = table[:, 0]
         self.seconds += time.perf_counter() - began
         self.cpu_seconds += time.process_time() - began_cpu
         entry = {
@@ -140,6 +141,7 @@ class Search:
 
     def evaluate(self, workers: Workers, purpose: int, n: int) -> np.ndarray:
         """Returns (or right answers) of the deployed network on ``n`` fresh episodes, float64 [n]."""
+        n = min(n, getattr(self.task, "most", None) or n)
         episodes = workers.mine(n)
         genome = self.method.center()
         generation = len(self.history) if purpose == EVALUATE else 0
@@ -215,6 +217,9 @@ def run_search(
     """
     if config.reference and workers.size > 1:
         raise UsageError("reference runs episodes in lock-step, so it must run in one process: leave out torchrun, or reference")
+    if config.method.family > 1 and config.method.families % workers.size:
+        rule = "every worker must have whole families, as many as the others"
+        raise UsageError(f"{rule}, but {workers.size} workers share {config.method.families}: change method.population or the number of workers")
     search = Search.start(config, make_task(config, data))
     make_folder(folder)
     search.restore(folder)

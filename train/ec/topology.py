@@ -26,12 +26,15 @@ class Topology(Protocol):
     ----------
     bits : int
         Booleans that are searched, whole words.
+    readout : int
+        The first of those of the readout, if these are the last; otherwise ``bits``.
     order : int64 [neurons]
         Place of each neuron in an exported network.
     """
 
     layout: Layout
     bits: int
+    readout: int
     order: np.ndarray
 
     def connect(self, words: np.ndarray) -> np.ndarray:
@@ -51,6 +54,7 @@ class FreeTopology:
 
     def __init__(self, layout: Layout) -> None:
         self.layout, self.bits, self.order = layout, layout.bits, np.arange(layout.neurons)
+        self.readout = layout.readout * layout.neurons
 
     def connect(self, words: np.ndarray) -> np.ndarray:
         """See ``Topology``: ``words`` are the connections."""
@@ -89,7 +93,7 @@ class MotifTopology:
         self.deltas = tuple(delta for delta in range(-reach, reach + 1) if delta)
         own = (layout.recurrent + layout.n_outputs) * layout.neurons
         used = own + size * size + len(self.deltas) * size
-        self.bits = -(-used // WORD_BITS) * WORD_BITS  # the booleans that fill the last word connect nothing
+        self.bits = self.readout = -(-used // WORD_BITS) * WORD_BITS  # the booleans that fill the last word connect nothing
         exciting = excitatory // count
         j, m = np.arange(size), np.arange(count)[:, None]
         place = np.where(j < exciting, m * exciting + j, excitatory + m * (size - exciting) + j - exciting)  # [count, size]: neuron (m, j) of the network

@@ -106,7 +106,46 @@ def test_weights_are_drawn_in_antithetic_pairs_and_climb():
     assert method.center()[0] == pytest.approx(goal, abs=0.2)
 
 
-@pytest.mark.parametrize(("wrong", "message"), [({"population": 3}, "ranked"), ({"kind": "es", "population": 5}, "even"), ({"kind": "sgd"}, "ec or es")])
+def test_a_family_shares_all_but_the_readout_and_its_members_rank_among_themselves_output_by_output():
+    topology = FreeTopology(Layout(2, 64, 2))
+    config = MethodConfig(population=12, family=4, learning_rate=1.0, readout_rate=2.0, adam=False)
+    method = Connectivity(config, topology, seed=5)
+    bits = unpack_rows(method.draw(np.arange(12), 3)).reshape(4, 3, -1)  # [member, family, bits]
+    shared, own = bits[..., : topology.readout], bits[..., topology.readout :].reshape(4, 3, 2, 64)
+    assert (shared == shared[:1]).all()
+    assert 0.3 < (own[1:] != own[:-1]).mean() < 0.7
+    assert (shared[0, 0] != shared[0, 1]).any()
+    assert np.array_equal(method.draw(np.array([6, 1]), 3), method.draw(np.arange(12), 3)[[6, 1]])
+    fitness = np.random.default_rng(0).normal(size=(12, 3))
+    fitness[:, 0] = np.tile([3.0, 1, 2], 4)
+    method.learn(fitness, 3)
+    families = (np.array([0.5, -0.5, 0])[:, None] * shared[0]).mean(axis=0)
+    apart = (fitness[:, 1:].reshape(4, 3, 2) - fitness[:, 1:].reshape(4, 3, 2).mean(axis=0)).reshape(12, 2)
+    members = [(centered_ranks(apart[:, output])[:, None] * own[:, :, output].reshape(12, 64)).mean(axis=0) for output in (0, 1)]
+    assert method.parameters == pytest.approx(np.clip(0.5 + np.concatenate([families, *(2 * member for member in members)]), 1e-3, 1 - 1e-3))
+
+
+def test_a_search_may_start_at_a_random_sparse_network_whose_readout_is_open():
+    method = Connectivity(MethodConfig(exploration=0.01, density=0.2), FREE, seed=6)
+    hidden, readout = method.parameters[: FREE.readout], method.parameters[FREE.readout :]
+    assert set(np.round(hidden, 3)) == {0.01, 0.99}
+    assert abs((hidden > 0.5).mean() - 0.2) < 0.03
+    assert (readout == 0.5).all()
+    assert np.array_equal(method.parameters, Connectivity(MethodConfig(exploration=0.01, density=0.2), FREE, seed=6).parameters)
+    assert not np.array_equal(method.parameters, Connectivity(MethodConfig(exploration=0.01, density=0.2), FREE, seed=7).parameters)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"population": 3}, "ranked"),
+        ({"kind": "es", "population": 5}, "even"),
+        ({"kind": "sgd"}, "ec or es"),
+        ({"population": 12, "family": 5}, "families"),
+        ({"population": 12, "family": 12}, "families"),
+        ({"exploration": 0.6}, "exploration"),
+    ],
+)
 def test_a_method_that_cannot_rank_is_refused(wrong, message):
     with pytest.raises(UsageError, match=message):
         MethodConfig(**wrong)
