@@ -34,6 +34,13 @@ MODELS = {
     "es_lstm": [*ES, "model=lstm", "hidden=128", "method.deviation=0.1", "method.learning_rate=0.05"],
 }
 QUIRKS = ["reference=true", "network.payload_bits=0", "network.readout_delay=false"]
+# of the keyword recipe, one thing changed
+VARIANTS = {
+    "even": ["method.exploration=0.5"],
+    "adam": ["method.adam=true", "method.learning_rate=0.15", "method.readout_rate=1.0"],
+    "whole": ["method.family=1", "task.episodes=96", "generations=150"],
+    "large": ["network.neurons=1024", "generations=600"],
+}
 CART, PENDULUM = "cartpole", "inverted_pendulum"
 RUNS: dict[str, tuple[str, list[str]]] = {
     **{f"{task}_{model}_{seed}": (task, [*MODELS[model], f"seed={seed}"]) for task in (CART, PENDULUM) for model in MODELS for seed in SEEDS},
@@ -46,6 +53,8 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "hopper_ec_0": ("hopper", ["task.final=20"]),
     "hopper_es_rsnn_0": ("hopper", [*MODELS["es_rsnn"], "task.final=20"]),
     **{f"keywords_{seed}": ("keywords", [f"seed={seed}"]) for seed in SEEDS},
+    **{f"keywords_synthetic_{seed}": ("keywords", [f"seed={seed}"]) for seed in SEEDS},
+    **{f"keywords_{variant}_{seed}": ("keywords", [*settings, f"seed={seed}"]) for variant, settings in VARIANTS.items() for seed in SEEDS},
     **{f"mts_xor_{seed}": ("mts_xor", [f"seed={seed}"]) for seed in SEEDS},
 }
 
