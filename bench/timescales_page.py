@@ -257,15 +257,22 @@ def speech(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Fig
     text = [
         f"Protocol in [../timescales.md](../timescales.md). {table['source']}, {len(table['classes'])} classes, {table['folds']} folds by speaker, "
         f"{table['seeds']} seed{'s' if table['seeds'] > 1 else ''}, corpus `{table['corpus'][:12]}`.", "",
-        "| arm | synapses | accuracy on all clips, % | synaptic operations, 1/s |", "|---|---|---|---|",
+        "| arm | synapses | accuracy on all clips, % | by fold, % | synaptic operations, 1/s |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name, row in table["arms"].items():
-        text.append(f"| {names[name]} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {row['per_second']['synaptic_operations']:,.0f} |")
+        folds = ", ".join(f"{100 * run['test']:.1f}" for run in row["runs"])
+        text.append(
+            f"| {names[name]} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {folds} | {row['per_second']['synaptic_operations']:,.0f} |"
+        )
+    missing = [name for name, arm in ARMS.items() if arm not in table["arms"]]
+    if missing:
+        text += ["", f"Not run yet: {'; '.join(missing)}."]
     text += ["", "![differences on speech](timescales_speech.svg)", "", "| arm | against | points | 95 % interval | p | |", "|---|---|---|---|---|---|"]
     found = differences(clips)
     for arm, rival, _, one in found:
+        main = " (the main comparison)" if (arm, rival) == PAIRS[0] else ""
         verdict = "" if one.low > 0 or one.high < 0 else "not detectable here"
-        text.append(f"| {arm} | {rival} | {100 * one.mean:+.1f} | {100 * one.low:+.1f} to {100 * one.high:+.1f} | {one.p:.2g} | {verdict} |")
+        text.append(f"| {arm}{main} | {rival} | {100 * one.mean:+.1f} | {100 * one.low:+.1f} to {100 * one.high:+.1f} | {one.p:.2g} | {verdict} |")
     figure = Figure((6.4, 0.5 + 0.32 * len(found)), layout="constrained")
     axes = figure.subplots()
     for k, (*_, one) in enumerate(reversed(found)):
