@@ -157,7 +157,9 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
     lines: list[str] = []
     spread, tau, gain, emergence, beyond = (tables[name] for name in ("spread", "tau", "gain", "emergence", "beyond"))
     if spread:
-        text = ["![accuracy against spread and time constant](timescales_mts_xor.svg)", "", *sweep_rows(tables, "spread", "spread"), "", made(spread)]
+        text = ["![accuracy against spread and time constant](timescales_mts_xor.svg)", "", *sweep_rows(tables, "spread", "spread"), ""]
+        minutes = sum(row["cpu_seconds"] for row in spread["rows"]) / spread["finished"] * 50 / 120
+        text.append(f"{made(spread)} At that, 5 spreads, 2 depths and 5 seeds take {minutes:.0f} minutes on two cores.")
         lines += section("MTS-XOR: accuracy against the spread of the hierarchy", text)
     if gain:
         text = ["The drive of every hidden neuron is scaled by (1 - decay) over that at 300 ms: a longer time constant brings no larger gain.", ""]
@@ -256,7 +258,8 @@ def speech(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Fig
     names = {text: name for name, text in ARMS.items()}
     text = [
         f"Protocol in [../timescales.md](../timescales.md). {table['source']}, {len(table['classes'])} classes, {table['folds']} folds by speaker, "
-        f"{table['seeds']} seed{'s' if table['seeds'] > 1 else ''}, corpus `{table['corpus'][:12]}`.", "",
+        f"{table['seeds']} seed{'s' if table['seeds'] > 1 else ''}, corpus `{table['corpus'][:12]}`. "
+        + ("With one seed an interval tells of speakers, not of initial weights." if table["seeds"] == 1 else ""), "",
         "| arm | synapses | accuracy on all clips, % | by fold, % | synaptic operations, 1/s |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name, row in table["arms"].items():
