@@ -228,7 +228,8 @@ def integers(table: dict[str, Any] | None, engine: dict[str, Any] | None, verifi
 def verify_words(verified: dict[str, Any]) -> str:
     """What ``ormia verify`` found."""
     ran = ", ".join(f"{one['backend']} ({one['clips']} clips)" for one in verified["backends"] if one.get("clips"))
-    return f"`ormia verify`, {ran}: {verified['differences']} differences in any membrane, spike or score."
+    events = "" if "corpus" in verified["clips"] else ", random events"
+    return f"`ormia verify`, {ran}{events}: {verified['differences']} differences in any membrane, spike or score."
 
 
 def gain_words(spread: dict[str, Any] | None, gain: dict[str, Any]) -> str:
