@@ -60,7 +60,9 @@ def trainings(table: str, seeds: int) -> list[tuple[str, PaperConfig | StepConfi
     """Arm and configuration of every training of a table."""
     if table == "engine":
         start = StepConfig().start
-        return [(arm, StepConfig(start=dataclasses.replace(start, seed=seed), epochs=12, **changes)) for seed in range(seeds) for arm, changes in ENGINE.items()]
+        return [
+            (arm, StepConfig(start=dataclasses.replace(start, seed=seed), epochs=12, **changes)) for seed in range(seeds) for arm, changes in ENGINE.items()
+        ]
     arms: dict[str, dict[str, Any]]
     if table in GAINS:
         depths = DEPTHS if table == "spread" else {"2 x 10": (10, 10)}
