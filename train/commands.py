@@ -141,6 +141,7 @@ def train(
     name: Annotated[str, typer.Option(help="Name of the network; becomes part of C and Verilog names.")] = "keywords",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the training step; more than 1 helps large networks on idle cores.")] = 1,
     teacher: Annotated[Path | None, typer.Option(help="A file of `ormia teacher`, whose opinion of every clip is learnt beside its label.")] = None,
+    valid_only: Annotated[bool, typer.Option("--valid-only", help="Leave test unread, as is due while settings are chosen; else a log is kept.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> dict[str, object]:
     """Train a network in exact mode, export it and score the file."""
@@ -156,6 +157,7 @@ def train(
 
     config = with_settings(load_recipe(recipe), settings or [])
     corpus = load_corpus(config, data)
+    splits = ("valid",) if valid_only else ("valid", "test")
     judge = None if teacher is None else Teacher.load(teacher)
     runs = []
     with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn(), console=stderr) as bar:
@@ -165,20 +167,20 @@ def train(
             folder = output if seeds == 1 else output / f"seed{seed}"
             runs.append(
                 train_network(
-                    one, corpus, folder, name=name, threads=threads, teacher=judge,
+                    one, corpus, folder, name=name, threads=threads, splits=splits, teacher=judge,
                     report=lambda p, task=task: bar.update(  # type: ignore[misc]
                         task, completed=p.epoch + 1, state=f"loss {p.loss:.3f}, train {p.train_accuracy:.3f}, valid {p.valid_accuracy:.3f}, rate {p.rate:.3f}"
                     ),
                 )
             )  # fmt: skip
     result: dict[str, object] = {"runs": runs}
-    for split in ("valid", "test"):
+    for split in splits:
         shares = [run["accuracy"][split]["share"] for run in runs]
         result[split] = {"mean": statistics.fmean(shares), "spread": statistics.stdev(shares) if len(shares) > 1 else None, "seeds": len(shares)}
     if as_json:
         write_json(result)
         return result
-    for split in ("valid", "test"):
+    for split in splits:
         row = result[split]
         assert isinstance(row, dict)
         spread = f" +- {100 * row['spread']:.2f}" if row["spread"] is not None else ""

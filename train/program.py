@@ -29,6 +29,7 @@ from .dataset import CorpusSource, Judge
 from .events import EventCorpus, load_event_corpus
 from .events.source import EventCorpusSource
 from .export import to_network
+from .ledger import TestLedger
 from .loop import Progress, fit, load_model, predict, teacher_of
 from .model import SCMLModel
 from .scoring import leak
@@ -112,7 +113,7 @@ def train_network(
     -------
     dict
         Also written to ``output/metrics.json``: accuracy of the deployed integers on each of ``splits`` (last epoch), whether torch's exact
-        mode labels every clip the same, digests, seed.
+        mode labels every clip the same, digests, seed. A read of ``test`` is logged in ``output/test_reads.jsonl``.
     """
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
@@ -139,6 +140,10 @@ def export_model(
     same = True
     for split in splits:
         payloads, labels = source.fixed(split)
+        if split == "test":
+            TestLedger(output / "test_reads.jsonl").record(
+                who="ormia", table=path.name, run=f"{name} seed{config.seed}", corpus=source.digest, network=metrics["network"], clips=len(labels)
+            )
         found = np.concatenate([runtime.predict(payloads[i : i + BATCH]) for i in range(0, len(payloads), BATCH)])
         metrics["accuracy"][split] = {"share": float((found == labels).mean()), "clips": len(labels)}
         same &= bool(np.array_equal(found, predict(model, payloads)))

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:tensorboar
 from ormia.edge.errors import DataError, UsageError  # noqa: E402
 from ormia.edge.netfile import read_network  # noqa: E402
 from ormia.train.arms import Run, parse_arm  # noqa: E402
+from ormia.train.commands import train  # noqa: E402
 from ormia.train.config import load_recipe  # noqa: E402
 from ormia.train.corpora import SILENCE, Corpus  # noqa: E402
 from ormia.train.folds import Folds  # noqa: E402
@@ -62,6 +63,17 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_training_leaves_test_unread_when_told_to_and_logs_it_otherwise(corpus: Corpus, recipe: str, tmp_path: Path):
+    corpus.save(tmp_path / "corpus")
+    result = train(recipe, tmp_path / "corpus", tmp_path / "run", valid_only=True)
+    log = tmp_path / "run" / "test_reads.jsonl"
+    assert "test" not in result
+    assert not log.exists()
+    network = train(recipe, tmp_path / "corpus", tmp_path / "run")["runs"][0]["network"]  # type: ignore[index]
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(entry["network"], entry["clips"]) for entry in entries] == [(network, 10)]
 
 
 def test_an_arm_is_a_recipe_with_changes():
