@@ -2,13 +2,15 @@
 """What a network takes: memories of the gateware core as rows of bits, and bytes of the generated C. An account before any tool runs.
 
 Knows sizes only. Plain packing is counted as ``hdl/pack.py`` stores it, but for holes that several axons of one source may leave in the axon
-table; shared packing is an estimate, for the packer weighs more forms. Class scores lie in registers. What synthesis made of all this is in
+table; other packings are estimates, for the packer weighs more forms, and packings without weights are counted only where every axon has a boolean
+hint and a weight that is a power of two. Class scores lie in registers. What synthesis made of all this is in
 the files that ``ormia build`` writes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from .validation import gather_bounds
 __all__ = ["Footprint", "Memory", "block_rams", "core_memories", "footprint", "index_bits"]
 
 BLOCK_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))  # of an iCE40 block RAM: Lattice FPGA-TN-02002, table of EBR configurations
+WORD_BITS = 16  # of a bitmap, as in hdl/pack_boolean.py
 PART_BITS = 40  # what one more row of the axon table costs, as in hdl/pack.py
 
 
@@ -61,25 +64,34 @@ class Footprint:
     Attributes
     ----------
     plain, shared : list of Memory
-        Memories of the core in both packings.
+        Memories of the core in packings with weights.
     flash_bytes, ram_bytes : int
         Constant tables and state struct of the generated C, without code; with a front end of kind fft, where there is one.
+    boolean : mapping of str to list of Memory
+        Memories of the core in packings ``indices`` and ``bitmap``, where they can be counted.
     """
 
     plain: list[Memory]
     shared: list[Memory]
     flash_bytes: int
     ram_bytes: int
+    boolean: Mapping[str, list[Memory]] = field(default_factory=dict)
 
     @property
     def packing(self) -> str:
-        """The packing that takes fewer block RAMs."""
-        return "shared" if block_rams(self.shared) < block_rams(self.plain) else "plain"
+        """The packing that takes the fewest block RAMs."""
+        found = {"plain": self.plain, "shared": self.shared, **self.boolean}
+        return min(found, key=lambda name: block_rams(found[name]))
+
+    @property
+    def memories(self) -> list[Memory]:
+        """Memories of the core in that packing."""
+        return {"plain": self.plain, "shared": self.shared, **self.boolean}[self.packing]
 
     @property
     def block_rams(self) -> int:
-        """Block RAMs of the better packing."""
-        return min(block_rams(self.plain), block_rams(self.shared))
+        """Block RAMs of that packing."""
+        return block_rams(self.memories)
 
 
 def block_rams(memories: list[Memory]) -> int:
@@ -92,7 +104,9 @@ def footprint(net: Network) -> Footprint:
     from .ccode.layout import lay_out
 
     layout = lay_out(net)
-    return Footprint(core_memories(net), core_memories(net, shared=True), layout.flash_bytes, layout.state_bytes)
+    others = core_memories(net)[3:]
+    boolean = {name: [*synapses, *others] for name, synapses in _boolean_synapses(net).items()}
+    return Footprint(core_memories(net), core_memories(net, shared=True), layout.flash_bytes, layout.state_bytes, boolean)
 
 
 def core_memories(net: Network, *, shared: bool = False) -> list[Memory]:
@@ -165,6 +179,36 @@ def _shared_synapses(net: Network, neuron_bits: int) -> list[Memory]:
     columns = [net.axon_shift, net.axon_compartment]
     entry = index_bits(longest + 1) + index_bits(slots) + index_bits(weights) + neuron_bits + 1 + sum(map(_column_bits, columns))
     return [Memory("axon table", rows, entry), Memory("targets", slots, neuron_bits), Memory("weights", weights, width)]
+
+
+def _boolean_synapses(net: Network) -> dict[str, list[Memory]]:
+    """Packings without weights: lists of offsets, and words of bits from that of the first target to that of the last; equal ones are stored once."""
+    counts = np.diff(net.synapse_start)
+    weights = np.array([net.synapse_weight[start] for start in net.synapse_start[:-1][counts > 0]], np.int64)
+    if not len(weights) or not net.axon_boolean[counts > 0].all() or np.any(np.abs(weights) & (np.abs(weights) - 1)):
+        return {}
+    word = min(WORD_BITS, net.n_neurons)
+    lists = [net.synapses(axon)[0].astype(np.int64) for axon in np.flatnonzero(counts).tolist()]
+    bitmaps = [np.bincount(own // WORD_BITS - own[0] // WORD_BITS, weights=1 << own % WORD_BITS).astype(np.int64) for own in lists]
+    clocks = [int(np.maximum(1, np.bincount(own // WORD_BITS - own[0] // WORD_BITS)).sum()) for own in lists]
+    words = sum(map(len, {tuple(own.tolist()) for own in bitmaps}))
+    offsets = sum(map(len, {tuple((own - own[0]).tolist()) for own in lists}))
+    base = np.array([own[0] for own in lists])
+    rows, chained = _axon_rows(net)
+    if index_bits(net.n_neurons) * (net.n_synapses - offsets) <= rows * _column_bits(base):  # targets themselves need no base
+        offsets = net.n_synapses
+    bases = {"indices": base if offsets < net.n_synapses else base * 0, "bitmap": base // WORD_BITS}
+    shift = net.axon_shift[counts > 0] + np.log2(np.abs(weights)).astype(np.int64)
+    columns = [shift, net.axon_compartment[counts > 0], weights < 0]
+
+    def table(name: str, walked: list[int], pool: int) -> Memory:
+        varying = [_column_bits(column.astype(np.int64)) for column in [*columns, bases[name]]]
+        return Memory("axon table", rows, sum(varying) + _column_bits(np.array([*walked, 0])) + index_bits(pool) + chained)
+
+    return {
+        "indices": [table("indices", counts.tolist(), offsets), Memory("targets", offsets, index_bits(net.n_neurons))],
+        "bitmap": [table("bitmap", clocks, words), Memory("targets", words, word)],
+    }
 
 
 def _pieces(targets: np.ndarray, cuts: list[int]) -> list[np.ndarray]:

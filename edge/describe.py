@@ -123,6 +123,8 @@ def _footprint(net: Network) -> dict[str, Any]:
     return {
         "core_plain": core(sizes.plain),
         "core_shared": core(sizes.shared),
+        **{f"core_{name}": core(memories) for name, memories in sizes.boolean.items()},
+        "core_packing": sizes.packing,
         "c_flash_bytes": sizes.flash_bytes,
         "c_ram_bytes": sizes.ram_bytes,
         "weight_bytes": -(-net.n_synapses * net.formats.weight_bits // 8),

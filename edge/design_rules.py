@@ -49,8 +49,7 @@ def block_rams_fit(net: Network, target: Target, sizes: Footprint) -> Iterator[s
     if target.block_rams is None or sizes.block_rams <= target.block_rams:
         return
     over = sizes.block_rams - target.block_rams
-    memories = sizes.shared if sizes.packing == "shared" else sizes.plain
-    largest = max(memories, key=lambda memory: memory.block_rams)
+    largest = max(sizes.memories, key=lambda memory: memory.block_rams)
     others = sizes.block_rams - largest.block_rams
     room = (target.block_rams - others) * 4096
     fits = f"about {room // largest.bits} rows of {largest.name} would fit" if room > 0 else "the other memories alone leave no room"

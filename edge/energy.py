@@ -128,19 +128,22 @@ def operation_rows(net: Network, activity: Activity) -> list[Row]:
 
     A synaptic operation reads its synapse and adds to an accumulator; an axon activation passes the queue and reads the axon table; a neuron
     update takes and clears its accumulators, decays its currents and its membrane, writes both back and reads its parameters. Widths are those
-    of the core's memories in its smaller packing. Payloads above 1 are counted as one multiplication a synaptic operation, an upper bound.
+    of the core's memories in its smallest packing. Payloads above 1 are counted as one multiplication a synaptic operation, an upper bound; packings
+    without weights multiply nothing, and a word of a bitmap is counted as read for each of its synapses, an upper bound too.
     """
     formats, compartments = net.formats, net.n_compartments
     sizes = footprint(net)
-    memories = {memory.name: memory for memory in (sizes.plain if sizes.packing == "plain" else sizes.shared)}
+    memories = {memory.name: memory for memory in sizes.memories}
+    weighs = "weights" in memories
+    multiplies = weighs and formats.payload_bits > 1
     access, sum_bits = {name: _access(memory) for name, memory in memories.items()}, memories["accumulators"].bits
     state = 2 * compartments * (access["accumulators"] + access["currents"]) + 2 * access["membranes"] + access["neuron parameters"]
     operations, updates, axons = activity.synaptic_operations, activity.neuron_updates, activity.axon_activations
     return [
-        Row("synapses: read", operations, access["targets"] + access["weights"]),
+        Row("synapses: read", operations, access["targets"] + (access["weights"] if weighs else 0)),
         Row("synapses: accumulator read and written", operations, 2 * access["accumulators"]),
         Row("synapses: addition", operations, _add(sum_bits)),
-        *([Row("synapses: times payload", operations, _multiply(max(formats.payload_bits, formats.weight_bits)))] if formats.payload_bits > 1 else []),
+        *([Row("synapses: times payload", operations, _multiply(max(formats.payload_bits, formats.weight_bits)))] if multiplies else []),
         Row("axons: queue and table", axons, 2 * access["event queue"] + access["axon table"]),
         Row("neurons: state and parameters", updates, state),
         Row("neurons: decay multiplications", updates, compartments * _multiply(formats.current_bits) + _multiply(formats.membrane_bits)),

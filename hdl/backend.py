@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PACKINGS", "AmaranthBackend", "CoreMachine", "CxxrtlBackend", "CxxrtlPlainBackend"]
 
-PACKINGS = ("plain", "shared")
+PACKINGS = ("plain", "shared", "indices", "bitmap")
 # synapses that Amaranth's simulator still runs in reasonable time: some 20,000 clocks a second
 MOST_SIMULATED = 4096
 
@@ -68,8 +68,8 @@ class _CoreBackend:
 
     Parameters
     ----------
-    packing : {"auto", "plain", "shared"}
-        Memory packing; auto is shared where the network has a motif hint.
+    packing : {"auto", "plain", "shared", "indices", "bitmap"}
+        Memory packing, as of ``CoreConfig``.
     """
 
     packings = PACKINGS
@@ -106,7 +106,7 @@ class CxxrtlBackend(_CoreBackend):
 
     Parameters
     ----------
-    packing : {"auto", "plain", "shared"}
+    packing : {"auto", "plain", "shared", "indices", "bitmap"}
         As of ``AmaranthBackend``.
     folder : path, optional
         Where builds are kept, by digest; with the process unless given.

@@ -27,7 +27,7 @@ from ..edge.netfile import network_digest
 from ..edge.network import Network
 from .boards import Board, BoardTop
 from .config import CoreConfig
-from .pack import PACKINGS, resolve_packing
+from .pack import PACKINGS, PackedSynapses, check_name
 from .utilization import Memory, check_fits, check_memories, memories_of, routed, routing_figures, synthesized
 
 __all__ = ["Tool", "build_bitstream", "find_tool"]
@@ -89,7 +89,7 @@ def build_bitstream(
         Where.
     output : Path
         Folder; made where it does not exist.
-    packing : {"auto", "plain", "shared"}
+    packing : {"auto", "plain", "shared", "indices", "bitmap"}
         Of ``CoreConfig``.
     seed : int
         Seed of place and route: fmax and a few logic cells depend on it.
@@ -110,7 +110,7 @@ def build_bitstream(
     """
     say = progress or (lambda text: None)
     tools = {name: find_tool(name) for name in ("yosys", "nextpnr-ice40", "icepack")}
-    resolve_packing(network, packing)  # a wrong name is refused before a folder is made
+    check_name(packing)  # a wrong name is refused before a folder is made
     make_folder(output)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".ormia-build-", dir=output) as scratch:
@@ -145,7 +145,9 @@ def build_bitstream(
             "network_digest": network_digest(network),
             "board": board.name,
             "device": board.target.device,
-            "packing": packed,
+            "packing": packed.packing,
+            "synapse_memory_bits": packed.memory_bits,
+            "considered_memory_bits": dict(packed.considered),
             "worst_cycles_per_timestep": worst,
             "seed": seed,
             "clock_mhz": board.clock_hz / 1e6,
@@ -164,15 +166,15 @@ def build_bitstream(
     return report
 
 
-def _generate(network: Network, board: Board, packing: str, folder: Path) -> tuple[str, int]:
-    """Write the design's files; the packing that was chosen, and the clocks of a timestep in which everything is active."""
+def _generate(network: Network, board: Board, packing: str, folder: Path) -> tuple[PackedSynapses, int]:
+    """Write the design's files; how synapses were packed, and the clocks of a timestep in which everything is active."""
 
-    def plan(how: str) -> tuple[tuple[str, int], Any]:
+    def plan(how: str) -> tuple[tuple[PackedSynapses, int], Any]:
         top = BoardTop(network, CoreConfig(packing=how), board)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of amaranth-boards
             geometry = top.linked.core.geometry
-            return (geometry.packed.packing, geometry.cycles.worst_step()), board.make_platform().prepare(top, TOP)
+            return (geometry.packed, geometry.cycles.worst_step()), board.make_platform().prepare(top, TOP)
 
     def memories(planned: Any) -> list[Memory]:
         text = planned.files[f"{TOP}.il"]
@@ -182,7 +184,7 @@ def _generate(network: Network, board: Board, packing: str, folder: Path) -> tup
     try:
         check_memories(network, board.target, memories(planned), {})
     except TargetError:
-        others = {how: memories(plan(how)[1]) for how in PACKINGS if how != chosen[0]}
+        others = {how: memories(plan(how)[1]) for how in PACKINGS if how != chosen[0].packing}
         check_memories(network, board.target, memories(planned), others)
     planned.extract(folder)
     return chosen

@@ -10,13 +10,15 @@ import typer
 
 __all__ = ["build", "emit_verilog"]
 
+PACKING = "Memory packing: plain, shared, indices, bitmap, or auto: the smallest of a network with boolean axons, else shared where it has motifs, else plain."
+
 
 def build(
     network: Annotated[Path, typer.Argument(help="The .ormia file.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; made where it does not exist.", show_default=False)],
     *,
     board: Annotated[str, typer.Option(help="Board to build for.")] = "icebreaker",
-    packing: Annotated[str, typer.Option(help="Memory packing: plain, shared, or auto: shared where the network has motifs.")] = "auto",
+    packing: Annotated[str, typer.Option(help=PACKING)] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of place and route.", min=0)] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print the utilization as JSON.")] = False,
 ) -> None:
@@ -34,6 +36,9 @@ def build(
         write_json(report)
         return
     write_line(f"{output / report['bitstream']}: network {report['network']} for {report['board']}, {report['packing']} packing, {report['fmax_mhz']} MHz")
+    if report["considered_memory_bits"]:
+        sizes = ", ".join(f"{name} {bits}" for name, bits in report["considered_memory_bits"].items())
+        write_line(f"  bits of synapses by packing: {sizes}")
     for name in ("logic_cells", "block_rams", "large_rams", "multipliers"):
         write_line(f"  {name.replace('_', ' '):<12} {report[name]['used']:>5} of {report[name]['available']}")
 
@@ -42,7 +47,7 @@ def emit_verilog(
     network: Annotated[Path, typer.Argument(help="The .ormia file.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; made where it does not exist.", show_default=False)],
     *,
-    packing: Annotated[str, typer.Option(help="Memory packing: plain, shared, or auto: shared where the network has motifs.")] = "auto",
+    packing: Annotated[str, typer.Option(help=PACKING)] = "auto",
     trace: Annotated[bool, typer.Option("--trace", help="With the port that shows every membrane, for your own benches.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
@@ -50,12 +55,15 @@ def emit_verilog(
     from ..edge.console import write_json, write_line
     from ..edge.netfile import network_digest, read_network
     from .emit import emit, write_package
+    from .pack import pack
 
     net = read_network(network)
     files = emit(net, packing=packing, trace=trace)
     written = [str(path) for path in write_package(files, output)]
     if json:
-        write_json({"network": net.name, "network_digest": network_digest(net), "files": written})
+        packed = pack(net, packing)
+        sizes = {"packing": packed.packing, "synapse_memory_bits": packed.memory_bits, "considered_memory_bits": dict(packed.considered)}
+        write_json({"network": net.name, "network_digest": network_digest(net), **sizes, "files": written})
         return
     for path in written:
         write_line(path)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..edge.cycles import CycleModel, queue_depth
 from ..edge.errors import TargetError, UsageError
 from ..edge.network import Network, Readout, Reset
 from ..edge.validation import gather_bounds
-from .pack import PackedSynapses, block_rams, check_packing, live_sources, pack
+from .pack import PackedSynapses, block_rams, check_packing, live_sources, pack, table_columns
 from .words import Table, index_bits
 
 __all__ = ["CoreConfig", "Geometry"]
@@ -31,8 +31,8 @@ class CoreConfig:
 
     Parameters
     ----------
-    packing : {"auto", "plain", "shared"}
-        Memory packing; auto is shared where the network has a motif hint.
+    packing : {"auto", "plain", "shared", "indices", "bitmap"}
+        Memory packing; auto is the smallest where the network has boolean hints, else shared where it has a motif hint.
     queue_depth : int or None
         Least depth of the axon queue of a network without delays; rounded up to a power of two that holds the spikes of all neurons, which is
         the default. Input beyond it waits.
@@ -74,7 +74,8 @@ class Geometry:
         self.packed: PackedSynapses = pack(network, config.packing)
         check_packing(network, self.packed)
         rows = 0 if not network.max_delay else self.history_depth
-        self._check(**{"slots of synapses": len(self.packed.weights), "rows of the axon table": len(self.packed.table), "rows of the event history": rows})
+        slots = max(len(self.packed.targets), len(self.packed.weights))
+        self._check(**{"slots of synapses": slots, "rows of the axon table": len(self.packed.table), "rows of the event history": rows})
 
     @staticmethod
     def _check(**sizes: int) -> None:
@@ -95,8 +96,8 @@ class Geometry:
         state = net.formats.membrane_bits + self.max_refractory.bit_length() + self.keeps_fired
         sizes = {
             "axon table": (len(packed.table), self.axon_table.layout.size),
-            "targets": (len(packed.targets), packed.target_bits),
-            "weights": (len(packed.weights), net.formats.weight_bits),
+            "bitmap" if packed.packing == "bitmap" else "targets": (len(packed.targets), packed.slot_bits),
+            **({"weights": (len(packed.weights), packed.weight_bits)} if packed.weights else {}),
             "accumulators": (self.state_rows(net.n_compartments), self.accumulator_bits),
             "currents": (self.state_rows(net.n_compartments), net.formats.current_bits * self.has_current_memory),
             "membranes": (net.n_neurons, state),
@@ -150,14 +151,7 @@ class Geometry:
     @cached_property
     def axon_table(self) -> Table:
         """Rows of ``Part``, weights in units of the alignment; ``head`` only where something counts it."""
-        names = ["count", "more", "shift", "compartment", "slot_start", "weight_start", "base"]
-        if self.packed.packing == "plain":
-            names.remove("weight_start")
-        if self.config.counters or self.config.coverage:
-            names.append("head")
-        always = {"count": 0, "more": 0, "head": 0}  # an empty or unused row must say so
-        rows = [replace(p, weight_start=p.weight_start // self.packed.alignment) if p is not None else None for p in self.packed.table]
-        return Table({n: [int(getattr(p, n)) if p is not None and (p.count or n in always) else always.get(n) for p in rows] for n in names})
+        return Table(table_columns(self.packed, head=self.config.counters or self.config.coverage))
 
     @property
     def neuron_bits(self) -> int:

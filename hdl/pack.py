@@ -7,6 +7,8 @@ The walker looks up a *part*: a run of slots that it walks one per clock. An axo
 * ``shared``: weights lie alone, and a slot's target is ``base + offset`` modulo ``2**target_bits`` with offsets from a pool that parts share.
   Where it saves bits, a part covers all links of a motif template, or all neurons between its first and last target; slots without a synapse
   then carry weight 0. Such slots take a clock and are no synaptic operation.
+* ``indices`` and ``bitmap`` (``pack_boolean.py``): all slots of a part have one weight, which is a signed power of two and stands in the axon table;
+  slots are offsets as in ``shared``, or bits of words that cover neurons from the first target to the last.
 
 Entry of the axon table for part k of source s on plane p (planes are the distinct delays, longest first):
 ``(p << source_bits | s) + k * stride``. A source without an axon on a plane has an empty part there.
@@ -15,19 +17,23 @@ Entry of the axon table for part k of source s on plane p (planes are the distin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
-from ..edge.cycles import WalkLengths
+from ..edge.cycles import CycleModel, WalkLengths
 from ..edge.errors import CheckFailed, UsageError
 from ..edge.network import MotifHint, Network
+from .pack_boolean import WORD_BITS, boolean_pieces, share_runs, walk_clocks, word_targets, words_of
 
-__all__ = ["PACKINGS", "PackedSynapses", "Part", "block_rams", "check_packing", "live_sources", "pack", "resolve_packing", "unpack"]
+__all__ = [
+    "BOOLEAN_PACKINGS", "PACKINGS", "PackedSynapses", "Part", "block_rams", "check_name", "check_packing", "live_sources", "pack", "table_columns", "unpack",
+]  # fmt: skip
 
-PACKINGS = ("plain", "shared")
+BOOLEAN_PACKINGS = ("indices", "bitmap")
+PACKINGS = ("plain", "shared", *BOOLEAN_PACKINGS)
 PART_BITS = 40  # what one more row of the axon table costs, for the choice between forms of an axon
 ALIGNMENTS = (1, 2, 4, 8)  # of the weights of a part (packing shared): fewer bits of pointer in each row for a few weights of padding
 
@@ -41,7 +47,7 @@ class Part:
     Attributes
     ----------
     count : int
-        Slots.
+        Clocks that its walk takes: slots, or in packing bitmap ones and words without any.
     head : bool
         First part of an axon: counts as an axon activation.
     more : bool
@@ -51,7 +57,11 @@ class Part:
     slot_start, weight_start : int
         First row in the target memory and in the weight memory; equal in packing plain.
     base : int
-        Added to offsets; 0 in packing plain.
+        Added to offsets; 0 in packing plain. In packing bitmap the number of the first word of neurons.
+    weight : int
+        Of all slots, a signed power of two (boolean packings).
+    again : bool
+        Whether a part before it counted its slots as synaptic operations already (boolean packings).
     """
 
     count: int
@@ -62,6 +72,8 @@ class Part:
     slot_start: int = 0
     weight_start: int = 0
     base: int = 0
+    weight: int = 1
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ class PackedSynapses:
     Attributes
     ----------
     packing : str
-        "plain" or "shared".
+        One of ``PACKINGS``.
     delays : tuple of int
         Delay of each plane, descending.
     n_sources, source_bits, target_bits : int
@@ -81,13 +93,19 @@ class PackedSynapses:
     table : list of Part or None
         Axon table; None: a row that is never read.
     targets : list of int
-        Target of each slot (plain), or the pool of offsets (shared).
+        Target of each slot (plain), the pool of offsets (shared, indices), or words of bits (bitmap).
+    slot_bits : int
+        Width of those.
     weights : list of int
-        Weight of each slot.
+        Weight of each slot; none in boolean packings.
+    weight_bits : int
+        Width of those.
     alignment : int
         Every ``weight_start`` is a multiple of it (packing shared).
     walk : WalkLengths
         What the cycle model needs.
+    considered : mapping of str to int
+        ``memory_bits`` of every packing, where "auto" had to compare them.
     """
 
     packing: str
@@ -98,9 +116,19 @@ class PackedSynapses:
     stride: int
     table: list[Part | None]
     targets: list[int]
+    slot_bits: int
     weights: list[int]
+    weight_bits: int
     alignment: int
     walk: WalkLengths = field(repr=False)
+    considered: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of axon table, targets and weights."""
+        columns = [{v for v in column if v is not None} for column in table_columns(self).values()]
+        row = sum(max(values).bit_length() for values in columns if len(values) > 1)
+        return row * len(self.table) + self.slot_bits * len(self.targets) + self.weight_bits * len(self.weights)
 
 
 def block_rams(depth: int, width: int) -> int:
@@ -116,11 +144,28 @@ def block_rams(depth: int, width: int) -> int:
     return min(-(-depth // rows) * -(-width // cols) for rows, cols in ((256, 16), (512, 8), (1024, 4), (2048, 2)))
 
 
-def resolve_packing(network: Network, packing: str) -> str:
-    """``packing`` with "auto" resolved: shared where the network has a motif hint, else plain."""
+def check_name(packing: str) -> None:
+    """Raise ``UsageError`` for a packing that is neither auto nor one of ``PACKINGS``."""
     if packing not in (*PACKINGS, "auto"):
         raise UsageError(f"a packing must be one of auto, {', '.join(PACKINGS)}, not {packing!r}")
-    return ("shared" if network.motifs else "plain") if packing == "auto" else packing
+
+
+def table_columns(packed: PackedSynapses, *, head: bool = False) -> dict[str, list[int | None]]:
+    """What the axon table holds of each row, by column; None: any value will do. ``head`` only where something counts it."""
+    boolean = packed.packing in BOOLEAN_PACKINGS
+    columns = {
+        "count": lambda p: p.count,
+        "more": lambda p: p.more,
+        "shift": lambda p: p.shift + abs(p.weight).bit_length() - 1,
+        "compartment": lambda p: p.compartment,
+        "slot_start": lambda p: p.slot_start,
+        **({"weight_start": lambda p: p.weight_start // packed.alignment} if packed.packing == "shared" else {}),
+        "base": lambda p: p.base,
+        **({"negative": lambda p: p.weight < 0, "again": lambda p: p.again} if boolean else {}),
+        **({"head": lambda p: p.head} if head else {}),
+    }
+    always = {"count": 0, "more": 0, "head": 0}  # an empty or unused row must say so
+    return {name: [int(of(p)) if p is not None and (p.count or name in always) else always.get(name) for p in packed.table] for name, of in columns.items()}
 
 
 def live_sources(network: Network) -> int:
@@ -135,60 +180,114 @@ def pack(network: Network, packing: str = "auto") -> PackedSynapses:
     ----------
     network : Network
         Any network.
-    packing : {"auto", "plain", "shared"}
-        How synapses are stored. Changes clocks and memory, never a result.
+    packing : {"auto", "plain", "shared", "indices", "bitmap"}
+        How synapses are stored. Changes clocks and memory, never a result. Auto: of a network with a boolean hint (H2) what takes the fewest bits,
+        and of equals what takes the fewest clocks; of others shared where there is a motif hint, else plain.
     """
-    packing = resolve_packing(network, packing)
+    check_name(packing)
+    if packing != "auto":
+        return _pack(network, packing)
+    if not np.any(network.axon_boolean & (np.diff(network.synapse_start) > 0)):
+        return _pack(network, "shared" if network.motifs else "plain")
+    found = [_pack(network, name) for name in PACKINGS]
+    best = min(found, key=lambda packed: (packed.memory_bits, CycleModel.of(network, packed.walk).worst_step()))
+    return replace(best, considered={packed.packing: packed.memory_bits for packed in found})
+
+
+def _pack(network: Network, packing: str) -> PackedSynapses:
     n_sources = live_sources(network)
     source_bits = max(1, (n_sources - 1).bit_length()) if n_sources else 1
     target_bits = max(1, (network.n_neurons - 1).bit_length())
     delays = tuple(sorted({int(d) for d in network.axon_delay}, reverse=True)) or (0,)
     rows = ((len(delays) - 1) << source_bits) + n_sources
 
-    split = _Splitter(network, target_bits) if packing == "shared" else None
     chains: dict[int, list[Part]] = {}
     placed: list[tuple[Part, Synapses]] = []
-    for axon in range(network.n_axons):
+    for axon, pieces in enumerate(_pieces(network, packing, target_bits)):
         row = delays.index(int(network.axon_delay[axon])) << source_bits | int(network.axon_source[axon])
-        for k, piece in enumerate(split.parts(axon) if split else [_synapses(network, axon)]):
-            placed.append((Part(len(piece), k == 0, True, int(network.axon_shift[axon]), int(network.axon_compartment[axon])), piece))
+        for k, (piece, weight, again) in enumerate(pieces):
+            place = (int(network.axon_shift[axon]), int(network.axon_compartment[axon]))
+            placed.append((Part(len(piece), k == 0, True, *place, weight=weight, again=again), piece))
             chains.setdefault(row, []).append(placed[-1][0])
     for row in range(rows):
         chains.setdefault(row, [Part(0, False, True, 0, 0)])[-1].more = False
     table, stride = _displace(chains, rows)
 
-    if packing == "shared":
-        targets = _share_offsets(placed, 1 << target_bits)
-        alignment = min(ALIGNMENTS, key=lambda a: _memory_cost(network, placed, len(table), len(_place_weights(placed, a)), a))
-    else:
-        targets, alignment = [t for _, piece in placed for t, _ in piece], 1
-    weights = _place_weights(placed, alignment)
+    slot_bits, weight_bits, alignment, weights = target_bits, network.formats.weight_bits, 1, []
     if packing == "plain":
+        targets, weights = [t for _, piece in placed for t, _ in piece], _place_weights(placed, 1)
         for part, _ in placed:
             part.slot_start = part.weight_start
+    elif packing == "shared":
+        targets = _share_offsets(placed, 1 << target_bits)
+        alignment = min(ALIGNMENTS, key=lambda a: _memory_cost(network, placed, len(table), len(_place_weights(placed, a)), a))
+        weights = _place_weights(placed, alignment)
+    elif packing == "indices":
+        targets, weight_bits = _share_offsets(placed, 1 << target_bits), 0
+        spared = target_bits * (sum(part.count for part, _ in placed) - len(targets))
+        if spared <= len(table) * max((part.base for part, _ in placed), default=0).bit_length():  # targets themselves need no base
+            targets = []
+            for part, piece in placed:
+                part.slot_start, part.base = len(targets) if piece else 0, 0
+                targets += [t for t, _ in piece]
+    else:
+        targets, weight_bits, slot_bits = _share_bitmaps(placed), 0, min(WORD_BITS, network.n_neurons)
     walk = WalkLengths(delays, tuple(tuple(tuple(p.count for p in chains[d << source_bits | s]) for s in range(n_sources)) for d in range(len(delays))))
-    return PackedSynapses(packing, delays, n_sources, source_bits, target_bits, stride, table, targets or [0], weights or [0], alignment, walk)
+    stored = weights or [0] * (weight_bits > 0)
+    return PackedSynapses(packing, delays, n_sources, source_bits, target_bits, stride, table, targets or [0], slot_bits, stored, weight_bits, alignment, walk)
+
+
+def _pieces(network: Network, packing: str, target_bits: int) -> Iterator[list[tuple[Synapses, int, bool]]]:
+    """Of each axon its parts: slots, and for boolean packings their weight and whether they were counted before."""
+    split = _Splitter(network, target_bits) if packing == "shared" else None
+    for axon in range(network.n_axons):
+        if packing in BOOLEAN_PACKINGS:
+            yield [([(target, weight) for target in targets], weight, again) for targets, weight, again in boolean_pieces(_synapses(network, axon))]
+        else:
+            yield [(piece, 1, False) for piece in (split.parts(axon) if split else [_synapses(network, axon)])]
 
 
 def unpack(packed: PackedSynapses) -> Iterator[tuple[int, int, int, int, Synapses]]:
     """What the walker would do with an event of each source: (source, delay, shift, compartment, synapses) of each axon, zero weights left out."""
-    mask = (1 << packed.target_bits) - 1
     for plane, delay in enumerate(packed.delays):
         for source in range(packed.n_sources):
             row: int | None = plane << packed.source_bits | source
-            found: list[tuple[int, int, int, int, Synapses]] = []
+            found: list[tuple[int, int, int, int, list[tuple[int, int, bool]]]] = []
             while row is not None:
                 part = packed.table[row]
                 if part is None:
                     raise CheckFailed(f"row {row} of the axon table must hold a part of source {source}")
                 if part.head:
                     found.append((source, delay, part.shift, part.compartment, []))
-                slots = range(part.count)
-                pairs = [((part.base + packed.targets[part.slot_start + i]) & mask, packed.weights[part.weight_start + i]) for i in slots]
-                if pairs:
-                    found[-1][-1].extend((t, w) for t, w in pairs if w)
+                if part.count:
+                    if found[-1][2:4] != (part.shift, part.compartment):
+                        raise CheckFailed(f"all parts of an axon must have its shift and compartment; those of row {row} of the axon table differ")
+                    found[-1][-1].extend((target, weight, part.again) for target, weight in _slots(packed, part) if weight)
                 row = row + packed.stride if part.more else None
-            yield from found
+            yield from ((*axon, _added(slots)) for *axon, slots in found)
+
+
+def _slots(packed: PackedSynapses, part: Part) -> Iterator[tuple[int, int]]:
+    """Target and weight of each slot of a part."""
+    if packed.packing == "bitmap":
+        return ((target, part.weight) for target in word_targets(packed.targets, part.slot_start, part.base, part.count))
+    targets = ((part.base + packed.targets[part.slot_start + i]) & ((1 << packed.target_bits) - 1) for i in range(part.count))
+    weights = [part.weight] * part.count if packed.packing == "indices" else packed.weights[part.weight_start : part.weight_start + part.count]
+    return zip(targets, weights, strict=True)
+
+
+def _added(slots: list[tuple[int, int, bool]]) -> Synapses:
+    """Slots of an axon, those that were counted before added to the ones that were."""
+    found = [(target, weight) for target, weight, again in slots if not again]
+    weights = dict(found)
+    if len(weights) < len(found):  # a target stands twice, which no axon has
+        return found
+    for target, weight, again in slots:
+        if again and target not in weights:
+            raise CheckFailed(f"every slot must be counted as a synapse once; that of target {target} never is")
+        if again:
+            weights[target] += weight
+    return list(weights.items())
 
 
 def check_packing(network: Network, packed: PackedSynapses) -> None:
@@ -284,6 +383,15 @@ def _share_offsets(placed: list[tuple[Part, Synapses]], modulus: int) -> list[in
     return pool
 
 
+def _share_bitmaps(placed: list[tuple[Part, Synapses]]) -> list[int]:
+    """Pool of words in which every part's bitmap is a run; points the parts at them and sets their clocks."""
+    runs = [words_of([target for target, _ in piece]) for _, piece in placed]
+    pool, starts = share_runs(runs)
+    for (part, piece), run, start in zip(placed, runs, starts, strict=True):
+        part.count, part.slot_start, part.base = walk_clocks(run), start, piece[0][0] // WORD_BITS if piece else 0
+    return pool
+
+
 def _place_weights(placed: list[tuple[Part, Synapses]], alignment: int) -> list[int]:
     """Weight memory; points the parts at it."""
     weights: list[int] = []
@@ -307,8 +415,8 @@ def _displace(chains: dict[int, list[Part]], rows: int) -> tuple[list[Part | Non
     deeper = np.array([(row, k) for row, parts in chains.items() for k in range(1, len(parts))], np.int64).reshape(-1, 2)
     stride = 0
     if len(deeper):
-        first = np.fromiter(chains, np.int64)
-        for stride in range(1, rows + 1):
+        first = np.fromiter(chains, np.int64)  # all rows up to ``rows``, which deeper parts must lie beyond
+        for stride in range(rows - int(deeper[:, 0].min()), rows + 1):
             used = np.concatenate([first, deeper[:, 0] + deeper[:, 1] * stride])
             if len(np.unique(used)) == len(used):
                 break

@@ -39,7 +39,7 @@ RESOURCES = {
 }
 BLOCK_BITS = 4096
 SURE_BITS = 2048  # Yosys puts memories from this size on into block RAMs; smaller ones may become logic
-SYNAPSES = ("walker.targets", "walker.weights")  # memories of the walker that grow with the synapses
+SYNAPSES = ("walker.targets", "walker.weights", "walker.bitmap")  # memories of the walker that grow with the synapses
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,11 @@ def check_memories(network: Network, target: Target, memories: Sequence[Memory],
     ]
     growing = [m for m in memories if m.name in SYNAPSES]
     room = available - taken + sum(m.blocks for m in growing)
-    width = sum(m.bits for m in growing)
-    if room > 0 and width:
-        lines.append(f"beside its other memories about {room * BLOCK_BITS // width} of its {network.n_synapses} synapses would fit")
+    taken_by_synapses = sum(m.rows * m.bits for m in growing)
+    if room > 0 and taken_by_synapses:
+        lines.append(
+            f"beside its other memories about {network.n_synapses * room * BLOCK_BITS // taken_by_synapses} of its {network.n_synapses} synapses would fit"
+        )
     else:
         lines.append("memories other than those of synapses alone are too many: fewer neurons or shorter delays would fit")
     raise _refusal(network, target, lines)

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from ormia.edge.cost import Memory, core_memories
+from ec_like import ec_like
+from ormia.edge.cost import Memory, core_memories, footprint
 from ormia.edge.network import Formats, MotifHint, Network, Readout
 
 config = pytest.importorskip("ormia.hdl.config", reason="the packer of the core needs amaranth: pip install 'ormia[hdl]'")
@@ -14,7 +17,8 @@ config = pytest.importorskip("ormia.hdl.config", reason="the packer of the core 
 # memory of the generated core -> its name in the account
 NAMES = {
     "queue.rows": "event queue", "queue.firsts": "first events", "walker.axons": "axon table", "walker.targets": "targets", "walker.weights": "weights",
-    "walker.sums": "accumulators", "sweep.parameters": "neuron parameters", "sweep.membranes": "membranes", "sweep.currents": "currents",
+    "walker.bitmap": "targets", "walker.sums": "accumulators", "sweep.parameters": "neuron parameters", "sweep.membranes": "membranes",
+    "sweep.currents": "currents",
 }  # fmt: skip
 
 
@@ -72,3 +76,21 @@ def motif_network() -> Network:
         kind_current_shift=[0, 0], readout_neuron=np.arange(128, 138), readout_class=np.arange(10), readout=Readout.SUM,
         labels=tuple(f"word{i}" for i in range(10)), motifs=(hint,),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("density", [0.03, 0.5])
+@pytest.mark.parametrize("packing", ["indices", "bitmap"])
+def test_packings_without_weights_are_counted_as_the_generated_core_has_them(packing, density):
+    net = ec_like(neurons=120, density=density)
+    expected = generated(net, packing)
+    account = {memory.name: memory for memory in footprint(net).boolean[packing] if memory.size}
+    assert account["targets"].bits == expected["targets"].bits
+    assert account["targets"].rows == pytest.approx(expected["targets"].rows, rel=0.1)  # the packer also lays short lists into longer ones
+    assert account["axon table"].bits == pytest.approx(expected["axon table"].bits, abs=1)
+    assert {name for name in expected if account.get(name) != expected[name]} <= {"targets", "axon table"}
+
+
+def test_the_packing_that_takes_the_fewest_block_rams_is_named():
+    assert footprint(ec_like(neurons=250)).packing == "bitmap"
+    assert footprint(ec_like(neurons=250, density=0.04)).packing == "indices"
+    assert footprint(replace(ec_like(neurons=250), axon_boolean=np.zeros(258, bool))).boolean == {}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from build import axon, network, neuron, silent
 from demo_like import demo_like
+from ec_like import ec_like
 from networks import Seeded, random_network, random_payloads
 from ormia.edge.cycles import CycleModel
 from ormia.edge.errors import CheckFailed, DataError, MissingTool, TargetError
@@ -53,6 +54,18 @@ def test_a_network_of_the_demo_s_size_is_exact_in_integers_and_in_clocks(packing
         around = model.sweep_cycles + 16
         assert packing != "plain" or 0 < overhead < around * len(clip)
     assert machine.run_many(clips[:1])[0].scores.tolist() == expected[0].scores.tolist()
+
+
+@needs_compiler
+def test_an_evolved_network_of_256_neurons_takes_a_bit_a_connection_and_is_exact(folder):
+    net = ec_like(7, neurons=256, threshold=600)
+    assert pack(net).packing == "bitmap"
+    rng = np.random.default_rng(2)
+    clip = [[(c, int(rng.integers(-128, 128))) for c in range(net.n_inputs)] for _ in range(20)]
+    machine, reference = CxxrtlBackend(folder=folder).load(net), Reference(net).run(clip)
+    assert first_difference(reference, machine.run_many([clip])[0]) is None
+    assert reference.counters.spikes > 100
+    assert machine.runs[0].step_cycles.tolist() == CycleModel.of(net, pack(net).walk).clip(clip, reference.raster).tolist()
 
 
 @needs_compiler

@@ -14,7 +14,7 @@ from ormia.edge.fixedpoint import shift_toward_zero as exact_shift
 from ormia.hdl.axon_queue import AxonQueue
 from ormia.hdl.config import CoreConfig, Geometry
 from ormia.hdl.neuron import saturate, shift_left, shift_toward_zero
-from ormia.hdl.pack import PACKINGS
+from ormia.hdl.pack import BOOLEAN_PACKINGS, PACKINGS
 from ormia.hdl.synapse import SynapseWalker
 
 
@@ -64,7 +64,11 @@ def test_the_queue_keeps_order_and_loses_nothing_at_any_rate(offer, take):
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_the_walker_adds_one_synapse_in_every_clock_across_lists_and_repeated_targets(packing):
     lengths = [5, 1, 1, 3, 2, 1]
-    axons = [axon(c, {t: 1 + (c + t) % 7 for t in range(n)}, shift=c % 2) for c, n in enumerate(lengths)]
+
+    def weight(c: int, t: int) -> int:
+        return (-2) ** (c % 3) if packing in BOOLEAN_PACKINGS else 1 + (c + t) % 7
+
+    axons = [axon(c, {t: weight(c, t) for t in range(n)}, shift=c % 2) for c, n in enumerate(lengths)]
     net = network([silent()] * 5, axons, n_inputs=len(lengths))
     walker = SynapseWalker(Geometry(net, CoreConfig(packing=packing, counters=True)))
     order = [0, 1, 2, 5, 1, 1, 3, 4, 0, 2, 2, 2]
@@ -91,7 +95,7 @@ def test_the_walker_adds_one_synapse_in_every_clock_across_lists_and_repeated_ta
             await ctx.tick()
             seen.append(ctx.get(walker.drain))
 
-    expected = [sum((3 * (1 + (c + t) % 7)) << c % 2 for c in order if t < lengths[c]) for t in range(5)]
+    expected = [sum((3 * weight(c, t)) << c % 2 for c in order if t < lengths[c]) for t in range(5)]
     assert simulate(walker, script) == expected
 
 

@@ -10,6 +10,7 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.sim import Simulator
 from build import axon, network, neuron, silent
+from ec_like import ec_like
 from networks import Seeded, random_network, random_payloads
 from ormia.edge.events import events_from_payloads
 from ormia.edge.network import Readout, Reset
@@ -17,7 +18,7 @@ from ormia.edge.reference import Reference
 from ormia.edge.trace import first_difference
 from ormia.hdl.config import CoreConfig, Geometry
 from ormia.hdl.core import SpikingCore
-from ormia.hdl.pack import PACKINGS
+from ormia.hdl.pack import BOOLEAN_PACKINGS, PACKINGS
 from ormia.hdl.pysim import PysimCore
 from ormia.hdl.words import Words
 
@@ -62,12 +63,36 @@ def test_random_networks_give_the_integers_of_the_reference_in_the_clocks_of_the
     hold_to_reference(net, [events_from_payloads(random_payloads(chance, net, 7)) for _ in range(2)], packing)
 
 
+@pytest.mark.parametrize("packing", BOOLEAN_PACKINGS)
+@pytest.mark.parametrize("seed", range(3))
+def test_boolean_axons_beside_others_are_exact_over_many_words_of_neurons(seed, packing):
+    chance = Seeded(np.random.default_rng([904, seed]))
+    net = random_network(chance, max_neurons=50, max_inputs=5, max_delay=0 if seed % 2 else 4, boolean_one_in=1 + seed % 2)
+    hold_to_reference(net, [events_from_payloads(random_payloads(chance, net, 5))], packing)
+
+
+@pytest.mark.parametrize("packing", BOOLEAN_PACKINGS)
+@pytest.mark.parametrize("net", [ec_like(1, neurons=40), ec_like(2, neurons=40, density=0.08, weight=5), ec_like(3, neurons=31, density=1.0)])
+def test_evolved_controllers_are_exact_in_integers_and_in_clocks(net, packing):
+    rng = np.random.default_rng(5)
+    clips = [[[(c, int(rng.integers(-128, 128))) for c in range(net.n_inputs)] for _ in range(5)] for _ in range(2)]
+    hold_to_reference(net, clips, packing)
+
+
+@pytest.mark.parametrize("weight", [1, 5])
+def test_boolean_packings_multiply_in_the_sweep_alone(weight):
+    net = ec_like(weight=weight, n_inputs=1, neurons=6)
+    multipliers = {packing: generated(net, packing=packing)[2] for packing in PACKINGS}
+    assert multipliers == {"plain": 2, "shared": 2, "indices": 1, "bitmap": 1}
+    assert "weights" not in generated(net, packing="bitmap")[1] | generated(net, packing="indices")[1]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_host_that_idles_and_stalls_changes_no_integer(seed):
     chance = Seeded(np.random.default_rng([902, seed]))
     net = random_network(chance, max_delay=0 if seed % 2 else 4)
     clips = [events_from_payloads(random_payloads(chance, net, 6)) for _ in range(2)]
-    hold_to_reference(net, clips, PACKINGS[seed % 2], idle=40 * seed, stall=200 - 30 * seed, seed=seed)
+    hold_to_reference(net, clips, PACKINGS[seed % len(PACKINGS)], idle=40 * seed, stall=200 - 30 * seed, seed=seed)
 
 
 def test_input_waits_while_the_queue_is_full_and_none_is_lost():

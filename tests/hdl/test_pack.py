@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from build import axon, network, neuron
 from demo_like import demo_like
+from ec_like import ec_like
 from hypothesis import given
+from hypothesis import strategies as st
 from networks import Seeded, networks, random_network
-from ormia.edge.cycles import plain_walk
+from ormia.edge.cycles import CycleModel, plain_walk
 from ormia.edge.errors import CheckFailed, UsageError
 from ormia.edge.network import MotifHint
 from ormia.hdl.config import CoreConfig, Geometry
-from ormia.hdl.pack import PACKINGS, block_rams, check_packing, pack, resolve_packing, unpack
+from ormia.hdl.pack import BOOLEAN_PACKINGS, PACKINGS, block_rams, check_packing, pack, unpack
+from ormia.hdl.pack_boolean import digits, walk_clocks, words_of
 
 
 def axons_of(net) -> list:
@@ -66,10 +70,12 @@ def test_a_changed_image_is_noticed(packing):
 
     for i in range(len(packed.weights)):
         expect_refusal(weights=[w + (i == k) * (-1 if w > 0 else 1) for k, w in enumerate(packed.weights)])
-    expect_refusal(targets=[(t + 1) % 4 for t in packed.targets])
+    expect_refusal(targets=[t << 1 & 7 | t >> 2 if packing == "bitmap" else (t + 1) % 4 for t in packed.targets])
     for row, part in enumerate(packed.table):
         if part is not None and part.count:
-            for change in ({"shift": 1}, {"compartment": 1}, {"count": part.count - 1}, {"head": not part.head}):
+            boolean = ({"weight": -part.weight}, {"weight": 2 * part.weight}, {"again": not part.again}) if packing in BOOLEAN_PACKINGS else ()
+            first = {"head": not part.head} if part.head else {"weight": 8}  # of the parts of an axon
+            for change in ({"shift": 1}, {"compartment": 1}, {"count": part.count - 1}, first, *boolean):
                 table = [replace(part, **change) if k == row else p for k, p in enumerate(packed.table)]
                 if part.count > 1 or "count" not in change:
                     with pytest.raises((CheckFailed, IndexError)):
@@ -85,7 +91,7 @@ def test_motifs_inside_an_array_and_at_its_ends_share_one_list_of_offsets():
     # neuron 0 of an inner motif reaches -4, 1, 2, 4, 8: the ends' lists are runs of it, and neuron 1's single link is in any list
     assert len(packed.targets) == 5
     assert len(packed.weights) == net.n_synapses
-    assert resolve_packing(net, "auto") == "shared"
+    assert pack(net).packing == "shared"
 
 
 def test_a_missing_link_of_a_motif_is_a_slot_of_weight_zero():
@@ -129,5 +135,71 @@ def test_block_rams_are_counted_in_the_best_shape(size, expected):
 
 
 def test_an_unknown_packing_is_refused():
-    with pytest.raises(UsageError, match="a packing must be one of auto, plain, shared, not 'dense'"):
+    with pytest.raises(UsageError, match="a packing must be one of auto, plain, shared, indices, bitmap, not 'dense'"):
         pack(network([neuron(1)], []), "dense")
+
+
+def test_dense_boolean_axons_take_one_bit_a_connection_and_no_weight():
+    net = ec_like(neurons=158, density=0.5)
+    packed = pack(net)
+    assert packed.packing == "bitmap"
+    assert packed.weights == []
+    assert len(packed.targets) * packed.slot_bits <= net.n_axons * 160
+    assert packed.considered["bitmap"] == packed.memory_bits < packed.considered["shared"] / 1.5
+    assert pack(net, "plain").memory_bits == packed.considered["plain"] > 4 * packed.memory_bits
+
+
+def test_sparse_boolean_axons_are_lists_without_weights():
+    net = ec_like(neurons=158, density=0.02)
+    packed = pack(net)
+    assert packed.packing == "indices"
+    assert packed.weights == []
+    assert len(packed.targets) <= net.n_synapses
+    assert packed.memory_bits == min(packed.considered.values())
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("net", [ec_like(neurons=40), ec_like(neurons=40, density=0.1, weight=5), demo_like(layers=(32, 16))], ids=["ec", "fives", "demo"])
+def test_bits_that_the_packer_compares_are_those_of_the_generated_memories(net, packing):
+    memories = Geometry(net, CoreConfig(packing=packing)).memories
+    names = {"axon table", "targets", "bitmap", "weights"} & set(memories)
+    assert pack(net, packing).memory_bits == sum(rows * bits for name, (rows, bits) in memories.items() if name in names)
+
+
+def test_of_packings_of_equal_size_the_one_with_fewer_clocks_is_taken():
+    net = network([neuron(9)] * 64, [axon(0, {0: 1, 63: 1}, boolean=True)], n_inputs=1)
+    found = {how: pack(net, how) for how in PACKINGS}
+    least = min(packed.memory_bits for packed in found.values())
+    clocks = {how: CycleModel.of(net, packed.walk).worst_step() for how, packed in found.items() if packed.memory_bits == least}
+    assert pack(net).packing in clocks
+    assert clocks[pack(net).packing] == min(clocks.values())
+
+
+def test_bitmaps_of_one_topology_are_stored_once():
+    rng = np.random.default_rng(3)
+    links = [np.flatnonzero(rng.random(32) < 0.5) for _ in range(32)]
+    axons = [axon(n, dict.fromkeys((n // 32 * 32 + links[n % 32]).tolist(), 1), boolean=True) for n in range(128)]
+    packed = pack(network([neuron(9)] * 128, axons, n_inputs=128), "bitmap")
+    assert len(packed.targets) <= 32 * 2
+    assert packed.walk.slots[0][5] == packed.walk.slots[0][5 + 96]
+
+
+@given(st.integers(-128, 127).filter(bool))
+def test_a_weight_is_the_sum_of_its_digits_which_are_signed_powers_of_two(weight):
+    found = digits(weight)
+    assert sum(found) == weight
+    assert all(abs(digit).bit_count() == 1 for digit in found)
+    assert all(abs(b) >= 4 * abs(a) for a, b in pairwise(found))
+
+
+def test_a_word_without_a_one_takes_a_clock_and_every_one_takes_a_clock():
+    assert words_of([3, 5, 40]) == [0b101000, 0, 1 << 8]
+    assert walk_clocks(words_of([3, 5, 40])) == 2 + 1 + 1
+    packed = pack(network([neuron(9)] * 64, [axon(0, {3: 1, 5: 1, 40: 1}, boolean=True)], n_inputs=1), "bitmap")
+    assert packed.walk.slots[0][0] == (4,)
+
+
+def test_packing_of_networks_without_hints_asks_for_motifs_alone():
+    net = ec_like(neurons=158)
+    plain = replace(net, axon_boolean=np.zeros(net.n_axons, bool))
+    assert (pack(plain).packing, pack(plain).considered) == ("plain", {})

@@ -9,6 +9,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from build import FULL, axon, network, neuron, silent
+from ec_like import ec_like
 from ormia.edge.backend import ReferenceBackend, get_backend
 from ormia.edge.cycles import CycleModel
 from ormia.edge.errors import CheckFailed, DataError, MissingTool
@@ -64,6 +65,11 @@ def delayed() -> Network:
     return network(neurons, [*inputs, *own], **given, payload_signed=True, name="delayed")
 
 
+def evolved() -> Network:
+    """Boolean axons in bitmaps of two words."""
+    return ec_like(4, neurons=24)
+
+
 def clips_of(net: Network, lengths: tuple[int, ...], density: float) -> list:
     chance = np.random.default_rng(11)
     shapes = [(length, net.n_inputs) for length in lengths]
@@ -85,7 +91,7 @@ def test_every_scenario_gives_the_integers_of_the_reference(simulator, make, exe
     assert set(outcome.passed) == SCENARIOS - exempt
 
 
-@pytest.mark.parametrize("make", [lively, delayed])
+@pytest.mark.parametrize("make", [lively, delayed, evolved])
 def test_traces_counters_and_coverage_equal_the_reference(simulator, make):
     net = make()
     clips = clips_of(net, (9, 0, 30), 0.6)
