@@ -9,6 +9,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from ec_memory import section as memory_section
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 from ormia.edge.files import make_folder, write_whole
@@ -245,7 +246,7 @@ def main() -> None:
         "CARTPOLE": solved_table(CART, MODELS), "PENDULUM": solved_table(PENDULUM, MODELS),
         "ABLATIONS": solved_table(CART, {"ec": MODELS["ec"], **ABLATIONS}), "RATIOS": ratios(), "HOPPER": hopper(), "SPEED": speed(),
         "KEYWORDS": keywords("keywords_[0-9]"), "SYNTHETIC": keywords("keywords_synthetic_[0-9]"), "VARIANTS": variants(), "MTS": mts(),
-        "VERIFIED": verified(),
+        "VERIFIED": verified(), "MEMORY": memory_section(),
     }  # fmt: skip
     for key, content in parts.items():
         text = text.replace(f"[{key}]\n", content)

@@ -36,11 +36,11 @@ def build(
         write_json(report)
         return
     write_line(f"{output / report['bitstream']}: network {report['network']} for {report['board']}, {report['packing']} packing, {report['fmax_mhz']} MHz")
+    for name in ("logic_cells", "block_rams", "large_rams", "multipliers"):
+        write_line(f"  {name.replace('_', ' '):<12} {report[name]['used']:>5} of {report[name]['available']}")
     if report["considered_memory_bits"]:
         sizes = ", ".join(f"{name} {bits}" for name, bits in report["considered_memory_bits"].items())
         write_line(f"  bits of synapses by packing: {sizes}")
-    for name in ("logic_cells", "block_rams", "large_rams", "multipliers"):
-        write_line(f"  {name.replace('_', ' '):<12} {report[name]['used']:>5} of {report[name]['available']}")
 
 
 def emit_verilog(

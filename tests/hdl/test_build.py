@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from build import FULL, axon, network, neuron, silent
+from ec_like import ec_like
 from ormia.edge.cycles import CycleModel
 from ormia.edge.errors import Error, MissingTool, TargetError, UsageError
 from ormia.edge.netfile import network_digest, write_network
@@ -154,6 +155,7 @@ def test_a_board_s_clock_makes_its_baud_rate(board):
 def test_the_command_prints_what_the_build_took(tmp_path, monkeypatch, capsys):
     figures = {name: {"used": i, "available": 9} for i, name in enumerate(("logic_cells", "block_rams", "large_rams", "multipliers"))}
     made = {"network": "small", "board": "icebreaker", "packing": "plain", "fmax_mhz": 30.5, "bitstream": "small.bin", **figures}
+    made |= {"synapse_memory_bits": 90, "considered_memory_bits": {"plain": 90, "bitmap": 120}}
     monkeypatch.setattr(module, "build_bitstream", lambda *args, **options: made)
     write_network(tmp_path / "small.ormia", small())
     commands.build(tmp_path / "small.ormia", tmp_path, json=True)
@@ -162,6 +164,18 @@ def test_the_command_prints_what_the_build_took(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == f"{tmp_path / 'small.bin'}: network small for icebreaker, plain packing, 30.5 MHz"
     assert shown[2].split() == ["block", "rams", "1", "of", "9"]
+    assert shown[5] == "  bits of synapses by packing: plain 90, bitmap 120"
+
+
+def test_what_the_packer_compared_is_in_the_readme_and_the_json_of_emitted_verilog(tmp_path, capsys):
+    write_network(tmp_path / "ec.ormia", ec_like(n_inputs=1, neurons=20))
+    commands.emit_verilog(tmp_path / "ec.ormia", tmp_path / "out", json=True)
+    stated = json.loads(capsys.readouterr().out)
+    assert stated["packing"] == "bitmap"
+    assert stated["synapse_memory_bits"] == stated["considered_memory_bits"]["bitmap"] == min(stated["considered_memory_bits"].values())
+    sizes = sorted(stated["considered_memory_bits"].items(), key=lambda found: found[1])
+    readme = (tmp_path / "out" / "README.md").read_text()
+    assert f"Synapses are in bitmap packing, of memory bits {', '.join(f'{name} {bits}' for name, bits in sizes)}." in readme
 
 
 def test_emitted_verilog_is_the_same_bytes_again_and_says_what_it_is(tmp_path, capsys):
