@@ -49,7 +49,7 @@ VARIANTS = {
     "adam": ["method.adam=true", "method.learning_rate=0.15", "method.readout_rate=1.0", "generations=300"],
     "raw": ["task.standardize=false", "task.loss_gain=0.05", "generations=300"],
     "whole": ["method.family=1", "task.episodes=96", "generations=20"],
-    "large": ["network.neurons=1024", "generations=800"],
+    "large": ["network.neurons=1024", "task.augmented=3"],
     "moving": ["method.learning_rate=0.5", "method.readout_rate=6.0", "generations=300"],
 }
 CART, PENDULUM = "cartpole", "inverted_pendulum"

@@ -32,7 +32,8 @@ VARIANTS = {
     "adam": "Adam, learning rate 0.15",
     "raw": "scores as they are",
     "whole": "every individual its own hearing (families of one)",
-    "large": "1024 neurons",
+    "moving": "hidden connections move ten times faster",
+    "large": "1024 neurons, three augmented copies",
 }
 MICROCONTROLLER = "STM32U385, Cortex-M33, 96 MHz, 1.8 V"
 
