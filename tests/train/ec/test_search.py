@@ -185,6 +185,7 @@ def test_the_normalizer_takes_the_statistics_of_all_observations_in_whatever_pie
         ({"env": "ormia-test/Broken-v0", "options": {"action": gymnasium.spaces.Box(-np.inf, 1, (1,))}}, UsageError, "finite bounds"),
         ({"env": "ormia-test/Broken-v0", "options": {"observation": np.nan}}, DataError, "observations of .* must be finite"),
         ({"env": "ormia-test/Broken-v0", "options": {"reward": np.inf}}, DataError, "rewards of .* must be finite"),
+        ({"env": "ormia-test/Broken-v0", "options": {"reward": np.nan}}, DataError, "rewards of .* must be finite"),
     ],
 )  # fmt: skip
 def test_environments_that_cannot_be_searched_are_refused_in_a_sentence(task, kind, message, tmp_path):
