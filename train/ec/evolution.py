@@ -146,11 +146,14 @@ class Adam:
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays of a checkpoint."""
-        return {"adam_first": self.first, "adam_second": self.second, "adam_steps": np.array(self.steps)}
+        moments = {"adam_first": self.first, "adam_second": self.second} if self.adaptive else {}  # plain steps have none, and checkpoints are written often
+        return {"adam_steps": np.array(self.steps), **moments}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take ``arrays``, which ``state`` gave."""
-        self.first, self.second, self.steps = arrays["adam_first"].copy(), arrays["adam_second"].copy(), int(arrays["adam_steps"])
+        self.steps = int(arrays["adam_steps"])
+        if self.adaptive:
+            self.first, self.second = arrays["adam_first"].copy(), arrays["adam_second"].copy()
 
 
 class Method(Protocol):
