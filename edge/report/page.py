@@ -109,7 +109,7 @@ def _accuracy(run: Run) -> dict[str, Any]:
         test = _share(run.baseline.get("test"))
         same = run.baseline.get("corpus") in (None, found["corpus"].get("digest")) or _digest_of(run.baseline.get("corpus")) == found["corpus"].get("digest")
         if test is not None and same:
-            baseline = {"test": test, "parameters": run.baseline.get("parameters")}
+            baseline = {"model": str(run.baseline.get("model", "baseline")), "test": test, "parameters": run.baseline.get("parameters")}
     return {
         "recall": [(label, found["recall"].get(label)) for label in found["labels"]],
         "confusion": Markup(draw_confusion(found)),

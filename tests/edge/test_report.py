@@ -231,8 +231,8 @@ def test_a_backend_that_could_not_run_stands_with_its_reason(run):
 
 
 def test_a_baseline_on_the_same_clips_stands_beside(run):
-    (run / "baseline.json").write_text(json.dumps({"test": 0.875, "parameters": 22604, "corpus": "c" * 64}))
-    assert "DS-CNN, float 87.5 % 22 604 parameters" in made(run).words
+    (run / "baseline.json").write_text(json.dumps({"model": "GRU <68>, float", "test": 0.875, "parameters": 22604, "corpus": "c" * 64}))
+    assert "GRU <68>, float 87.5 % 22 604 parameters" in made(run).words
     (run / "baseline.json").write_text(json.dumps({"test": 0.875, "parameters": 22604, "corpus": "f" * 64}))
     page = made(run)
     assert "87.5 %" not in page.words
