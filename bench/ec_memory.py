@@ -137,7 +137,8 @@ def main() -> None:
     backends = [name for name in given.verify.split(",") if name]
     for path in given.networks:  # networks that were measured before are kept
         found = json.loads(given.output.read_text())["networks"] if given.output.exists() else {}
-        found[path.parent.name] = figures(path, yosys=given.yosys, backends=backends)
+        measured, before = figures(path, yosys=given.yosys, backends=backends), found.get(path.parent.name, {})
+        found[path.parent.name] = (before if before.get("network") == measured["network"] else {}) | measured
         write_whole(given.output, json.dumps({"networks": found, **provenance()}, indent=1) + "\n")
     write_line(str(given.output))
 

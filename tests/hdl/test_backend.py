@@ -17,7 +17,7 @@ from ormia.edge.events import events_from_payloads
 from ormia.edge.reference import Reference
 from ormia.edge.trace import first_difference
 from ormia.hdl import cxxrtl
-from ormia.hdl.backend import MOST_SIMULATED, PACKINGS, AmaranthBackend, CxxrtlBackend
+from ormia.hdl.backend import MOST_SIMULATED, AmaranthBackend, CxxrtlBackend
 from ormia.hdl.config import LIMITS, CoreConfig, Geometry
 from ormia.hdl.pack import pack
 
@@ -38,7 +38,7 @@ def demo_run():
 
 
 @needs_compiler
-@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("packing", ["plain", "shared", "bitmap"])
 def test_a_network_of_the_demo_s_size_is_exact_in_integers_and_in_clocks(packing, demo_run, folder):
     net, clips, expected = demo_run
     machine = CxxrtlBackend(packing, folder).load(net)
@@ -58,7 +58,7 @@ def test_a_network_of_the_demo_s_size_is_exact_in_integers_and_in_clocks(packing
 
 @needs_compiler
 def test_an_evolved_network_of_256_neurons_takes_a_bit_a_connection_and_is_exact(folder):
-    net = ec_like(7, neurons=256, threshold=600)
+    net = ec_like(7, neurons=256, threshold=300)
     assert pack(net).packing == "bitmap"
     rng = np.random.default_rng(2)
     clip = [[(c, int(rng.integers(-128, 128))) for c in range(net.n_inputs)] for _ in range(20)]
