@@ -178,8 +178,8 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         low_rises, middle_rises = (int((np.diff(last[:, :, k], axis=1) > 0).all(1).sum()) for k in (0, 1))
         text = [
             "![median time constants over epochs](timescales_emergence.svg)", "",
-            f"3 x 32, every time constant trained from 200 ms; seeds: {len(last)}; test, median: {percent(row['test'])} % (published 99.05 to 99.36). After the "
-            f"last epoch the median time constants of the layers are {middle} ms (published 46, 45, 101), last over first "
+            f"3 x 32, every time constant trained from 200 ms; seeds: {len(last)}; test, median: {percent(row['test'])} % (published 99.05 to 99.36). After "
+            f"the last epoch the median time constants of the layers are {middle} ms (published 46, 45, 101), last over first "
             f"{np.median(last[:, -1, 1] / last[:, 0, 1]):.2f} (published 2.2). Seeds in which they rise from layer to layer: {middle_rises}. "
             f"Of the fast neurons (quantile of 15 %): {low} ms, rising in {low_rises}.",
             "", made(emergence),
