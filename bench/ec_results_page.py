@@ -158,7 +158,7 @@ def keyword_row(what: str, found: list[dict[str, Any]]) -> list[str]:
     return [
         what, str(len(found)), spread([r["generations"] for r in found]), spread([r["cpu_seconds"] for r in found]),
         percent([r["final"]["mean"] for r in found]), percent([r["test_float"] for r in found if "test_float" in r]), percent([i["mean"] for i in integer]),
-        spread([i["synapses"] / 1000 for i in integer], 1), spread([i["synapses"] / 1000 for i in integer], 1), spread(work, 2),
+        spread([i["synapses"] / 1000 for i in integer], 1), spread([r["bits"] / 1000 for r in found]), spread(work, 2),
         spread([p["operations"] for p in power], 1), spread([p[MICROCONTROLLER] for p in power]),
     ]  # fmt: skip
 
@@ -168,13 +168,13 @@ def gradient_row(found: list[dict[str, Any]]) -> list[str]:
     work = [r["per_second_of_audio"]["synaptic_operations"] / 1e6 for r in found]
     return [
         "gradient, 4-bit weights", str(len(found)), "-", "-", "-", "-", percent([r["test"] for r in found]), spread([r["synapses"] / 1000 for r in found], 1),
-        spread([r["bits"] / 1000 for r in found], 1), spread(work, 2), spread([r["energy"]["operations"] for r in found], 1),
+        spread([r["bits"] / 1000 for r in found]), spread(work, 2), spread([r["energy"]["operations"] for r in found], 1),
         spread([r["energy"][MICROCONTROLLER] for r in found]),
     ]  # fmt: skip
 
 
 KEYWORD_HEAD = [
-    "", "seeds", "generations", "CPU s", "valid, float %", "test, float %", "test, integers %", "k connections", "k bits of weight",
+    "", "seeds", "generations", "CPU s", "valid, float %", "test, float %", "test, integers %", "k connections", "k bits",
     "M synaptic operations/s", "µW, 45 nm operations", "µW, Cortex-M33 with front end",
 ]  # fmt: skip
 
