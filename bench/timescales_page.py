@@ -218,8 +218,8 @@ def integers(table: dict[str, Any] | None, engine: dict[str, Any] | None, verifi
             text += ["", verify_words(verified)]
         text += ["", made(table)] if table else []
     if engine:
-        text += ["", "Trained in integers from the start (`train/timescales/stepwise.py`: loss at every scored timestep, last epoch, the exported file):", ""]
-        text += ["| network | weights | seeds | median, % | worst, % |", "|---|---|---|---|---|"]
+        text += ["", "Trained in integers from the start (`train/timescales/stepwise.py`: loss at every scored timestep, the exported file of epoch 12):", ""]
+        text += ["| network | weights, decays apart | seeds | median, % | worst, % |", "|---|---|---|---|---|"]
         for row in engine["rows"]:
             text.append(f"| {row['arm']} | {row['n_weights']} | {len(row['test']['runs'])} | {percent(row['test'])} | {100 * min(row['test']['runs']):.2f} |")
         text += ["", made(engine)]
