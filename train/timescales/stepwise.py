@@ -124,7 +124,8 @@ def fit_steps(config: StepConfig, report: Callable[[dict[str, Any]], None] = lam
     -------
     network : Network
     figures : dict
-        ``test`` (share of scored timesteps of 1024 sequences that the exported integers tell right), ``n_weights`` (decays apart), ``history`` (loss and share by epoch).
+        ``test`` (share of scored timesteps of 1024 sequences that the exported integers tell right), ``n_weights`` (decays apart), ``history`` (loss and
+        share by epoch).
     """
     rng = np.random.default_rng([config.start.seed, 2])
     chunks, tests = (Chunks(n, rng) for n in (config.start.sequences, 1024))
