@@ -72,9 +72,9 @@ def test_every_link_to_a_file_leads_somewhere(document):
 
 def test_figures_of_the_readme_are_those_of_the_files():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    demo, mcu, gsc12, front_end, stream, words = (
+    demo, mcu, gsc12, front_end, stream, words, folds = (
         json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("demo", "mcu", "accuracy_gsc12", "accuracy_front_end", "stream_gsc12", "own_words")
+        for name in ("demo", "mcu", "accuracy_gsc12", "accuracy_front_end", "stream_gsc12", "own_words", "accuracy_folds")
     )
 
     def share(row: dict[str, float]) -> str:
@@ -87,6 +87,7 @@ def test_figures_of_the_readme_are_those_of_the_files():
             f"at {false['value']:.0f} ({false['low']:.0f} to {false['high']:.0f}) false accepts an hour"
         )
 
+    ours, theirs, apart = folds["arms"]["gsc12"], folds["arms"]["dscnn int8"], folds["comparisons"][0]
     m4, built = mcu["cores"]["cortex-m4"], demo["demo"]["fpga"]
     figures = [
         f"test {100 * demo['demo']['accuracy']['test']['share']:.1f} %",
@@ -100,6 +101,9 @@ def test_figures_of_the_readme_are_those_of_the_files():
         heard(stream["operating_point"]),
         share(words["test"]),
         f"test {share(front_end['arms']['dscnn']['test'])}",
+        f"ours {100 * ours['test']['mean']:.1f} %, int8 DS-CNN {100 * theirs['test']['mean']:.1f} %",
+        f"{-100 * apart['mean']:.1f} points behind it ({-100 * apart['high']:.1f} to {-100 * apart['low']:.1f})",
+        f"{ours['per_second']['synaptic_operations'] / 1e3:.0f} k synaptic operations a second beside {theirs['cost']['multiply_accumulates'] / 1e6:.1f} M",
     ]
     assert len(demo["seeds"]["seeds"]) == 3
     assert [figure for figure in figures if figure not in readme] == []
