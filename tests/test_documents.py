@@ -111,9 +111,7 @@ def test_figures_of_the_readme_are_those_of_the_files():
 
 def test_what_a_step_costs_stands_as_the_bench_found_it():
     text, arms = ((ROOT / path).read_text(encoding="utf-8") for path in ("docs/accuracy.md", "bench/results/activation.json"))
-    found = {
-        name: [100 * sum(run[key] for run in runs) / len(runs) for key in ("valid", "train_augmented")] for name, runs in json.loads(arms)["arms"].items()
-    }
+    found = {name: [100 * sum(run[key] for run in runs) / len(runs) for key in ("valid", "train_augmented")] for name, runs in json.loads(arms)["arms"].items()}
     for title, name in (("ReLU", "relu"), ("step, 0 or 1", "step"), ("TC-ResNet, ReLU", "tc_resnet")):
         assert "| {} | {:.1f} ({:.1f}) |".format(title, *found[name]) in text
     assert f"{found['relu'][0] - found['step'][0]:.1f} points go where" in text
