@@ -284,6 +284,7 @@ def speech(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Fig
         axes.plot([100 * one.low, 100 * one.high], [k, k], color="#1f6fb2", lw=1.5)
         axes.plot(100 * one.mean, k, "o", color="#1f6fb2", ms=4)
     axes.set_yticks(range(len(found)), [f"{arm}\nless {rival}" for arm, rival, *_ in reversed(found)], fontsize=6)
+    axes.set_ylim(-0.6, len(found) - 0.4)
     axes.axvline(0, color="0.5", lw=0.8)
     axes.set_xlabel("points, 95 % interval", fontsize=8)
     return section("Keyword spotting on speech", text), figure
