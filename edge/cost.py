@@ -20,7 +20,7 @@ from .validation import gather_bounds
 __all__ = ["Footprint", "Memory", "block_rams", "core_memories", "footprint", "index_bits"]
 
 BLOCK_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))  # of an iCE40 block RAM: Lattice FPGA-TN-02002, table of EBR configurations
-WORD_BITS = 16  # of a bitmap, as in hdl/pack_boolean.py
+WORD_BITS = 16  # neurons of a word of a bitmap; the widest shape of an iCE40 block RAM
 PART_BITS = 40  # what one more row of the axon table costs, as in hdl/pack.py
 
 

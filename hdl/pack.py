@@ -23,10 +23,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..edge.cost import WORD_BITS
 from ..edge.cycles import CycleModel, WalkLengths
 from ..edge.errors import CheckFailed, UsageError
 from ..edge.network import MotifHint, Network
-from .pack_boolean import WORD_BITS, boolean_pieces, share_runs, walk_clocks, word_targets, words_of
+from .pack_boolean import boolean_pieces, share_runs, walk_clocks, word_targets, words_of
 
 __all__ = [
     "BOOLEAN_PACKINGS", "PACKINGS", "PackedSynapses", "Part", "block_rams", "check_name", "check_packing", "live_sources", "pack", "table_columns", "unpack",

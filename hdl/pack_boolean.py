@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-__all__ = ["WORD_BITS", "boolean_pieces", "digits", "share_runs", "walk_clocks", "word_targets", "words_of"]
+from ..edge.cost import WORD_BITS
 
-WORD_BITS = 16  # of a bitmap; the widest shape of an iCE40 block RAM
+__all__ = ["boolean_pieces", "digits", "share_runs", "walk_clocks", "word_targets", "words_of"]
 
 
 def digits(weight: int) -> list[int]:

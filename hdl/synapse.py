@@ -17,10 +17,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..edge.cost import WORD_BITS
 from .axon_queue import popped_layout
 from .config import Geometry
 from .pack import BOOLEAN_PACKINGS
-from .pack_boolean import WORD_BITS
 
 __all__ = ["SynapseWalker"]
 

@@ -279,20 +279,25 @@ class SCMLModel(nn.Module):
         bell = torch.softmax(-0.5 * ((at - place) / layer.delay_sigma) ** 2, 0) * weights
         return ((at == place.round()) * weights.detach() + (bell - bell.detach())).flatten(0, 1)  # what is added is 0, and carries the gradient
 
+    @property
+    def membrane_limit(self) -> int:
+        """The least magnitude that a membrane cannot hold on both sides."""
+        return 1 << (self.config.membrane_bits - 1)
+
     def threshold_integers(self, number: int) -> torch.Tensor:
         """Thresholds of a layer, differentiable; high enough for the decay of each neuron, at most an eighth of the membrane format."""
         return self.neuron_integers(number)[0]
 
     def neuron_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Thresholds and biases of a layer, float32 [n_neurons] each, differentiable; without ``normalize`` there is no bias."""
-        highest = (1 << (self.config.membrane_bits - 1)) // 8
+        highest, limit = self.membrane_limit // 8, self.membrane_limit - 1
         leak = 1 - self.decay_integers(number)[0].detach().numpy() / (1 << self.config.decay_bits)
         lowest = torch.from_numpy(np.minimum(np.ceil(LEAK_MARGIN / np.maximum(leak, 1e-6)), highest).astype(np.float32))
         threshold = self.threshold[number]
         if not self.config.normalize:
             return round_clamp(threshold * self.config.nominal_threshold, lowest, highest), torch.zeros(len(threshold))
         mean, spread = self.moments[number].of(self.dense_integers(number))  # type: ignore[operator]
-        return round_clamp(threshold * spread, lowest, highest), round_clamp(self.bias[number] * spread - mean, -8 * highest + 1, 8 * highest - 1)
+        return round_clamp(threshold * spread, lowest, highest), round_clamp(self.bias[number] * spread - mean, -limit, limit)
 
     def dense_integers(self, number: int) -> torch.Tensor:
         """Effective feed-forward weights of a layer, as ``feed_forward_integers`` with the shift."""
@@ -310,7 +315,7 @@ class SCMLModel(nn.Module):
 
     def readout_bias_integers(self) -> torch.Tensor:
         """Biases of the readout neurons, differentiable."""
-        highest = (1 << (self.config.membrane_bits - 1)) - 1
+        highest = self.membrane_limit - 1
         return round_clamp(self.readout_bias * (self.config.nominal_threshold / 16), -highest, highest)
 
     def recurrent_integers(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,11 +10,26 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from ormia.edge.errors import UsageError  # noqa: E402
 from ormia.edge.events import events_from_payloads  # noqa: E402
+from ormia.edge.network import Network  # noqa: E402
 from ormia.edge.reference import Reference  # noqa: E402
 from ormia.train.export import to_network  # noqa: E402
 from ormia.train.loop import calibrate, to_input  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
 from ormia.train.plain import delayed  # noqa: E402
+
+
+def assert_runs_as_exported(model: SCMLModel, net: Network, payloads: np.ndarray) -> None:
+    """Every spike and readout membrane of a model is that of the reference on its network, and its last layer fires."""
+    with torch.no_grad():
+        out = model(to_input(payloads, len(layers := model.config.layers)))
+    fired = torch.cat(out.spikes, 2).numpy().astype(bool)
+    hidden = fired.shape[2]
+    assert fired[:, :, hidden - layers[-1].neurons :].any()
+    reference = Reference(net)
+    for i, clip in enumerate(payloads):
+        trace = reference.run(events_from_payloads(clip))
+        np.testing.assert_array_equal(trace.raster[:, :hidden], fired[:, i])
+        np.testing.assert_array_equal(trace.membranes[:, hidden:], out.emitted[:, i].numpy())
 
 
 def test_delayed_axons_of_every_layer_export_bit_for_bit() -> None:
@@ -26,15 +41,7 @@ def test_delayed_axons_of_every_layer_export_bit_for_bit() -> None:
     calibrate(model, payloads, target=0.2)
     net = to_network(model, ("a", "b", "c"), payload_bits=2)
     assert set(net.axon_delay[net.axon_source < 10]) == {0, 2, 5}
-    with torch.no_grad():
-        out = model(to_input(payloads, 2))
-    fired = torch.cat(out.spikes, 2).numpy().astype(bool)
-    assert fired[:, :, 16:].any()
-    reference = Reference(net)
-    for i, clip in enumerate(payloads):
-        trace = reference.run(events_from_payloads(clip))
-        np.testing.assert_array_equal(trace.raster[:, :28], fired[:, i])
-        np.testing.assert_array_equal(trace.membranes[:, 28:], out.emitted[:, i].numpy())
+    assert_runs_as_exported(model, net, payloads)
 
 
 def test_a_delay_beyond_the_clip_carries_nothing() -> None:

@@ -9,14 +9,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from ormia.edge.errors import UsageError  # noqa: E402
-from ormia.edge.events import events_from_payloads  # noqa: E402
-from ormia.edge.reference import Reference  # noqa: E402
 from ormia.train.export import to_network  # noqa: E402
 from ormia.train.hrmas.supernet import Supernet  # noqa: E402
 from ormia.train.loop import calibrate, to_input  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
 from ormia.train.normalization import STRIDE, DriveMoments  # noqa: E402
 from ormia.train.timescales.hierarchy import Timescales  # noqa: E402
+
+from .test_model import assert_runs_as_exported  # noqa: E402
 
 LAYERS = (LayerConfig(neurons=16, motif=8, delays=(0, 2)), LayerConfig(neurons=12, motif=4, train_decays=True))
 
@@ -72,15 +72,7 @@ def test_a_normalized_network_is_exported_bit_for_bit_with_its_biases() -> None:
         optimizer.step()
     net = to_network(model, ("a", "b", "c"), payload_bits=2)
     assert len(set(net.bias[:28].tolist())) > 10
-    with torch.no_grad():
-        out = model(to_input(payloads, 2))
-    fired = torch.cat(out.spikes, 2).numpy().astype(bool)
-    assert fired[:, :, 16:].any()
-    reference = Reference(net)
-    for i, clip in enumerate(payloads):
-        trace = reference.run(events_from_payloads(clip))
-        np.testing.assert_array_equal(trace.raster[:, :28], fired[:, i])
-        np.testing.assert_array_equal(trace.membranes[:, 28:], out.emitted[:, i].numpy())
+    assert_runs_as_exported(model, net, payloads)
 
 
 def test_weights_three_times_as_large_have_moments_three_times_as_large() -> None:

@@ -7,6 +7,7 @@ MTS-XOR asks at many timesteps of a clip, keyword spotting at its last. No gradi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from .populations import BooleanPopulation
 
 __all__ = ["ClipTask", "keyword_task", "mts_xor_task"]
 
-AUGMENT = {"snr_db": (5.0, 30.0), "speed": 0.05, "time_mask": 3, "channel_mask": 3}  # as in the recipe gsc12
+AUGMENTED_AS = "gsc12"  # recipe of training whose augmentation evolution takes
 AUGMENTED = 5  # purpose of random numbers, beside those of control.py
 Batch = tuple[np.ndarray, np.ndarray]  # events int16 [n, n_frames, n_inputs], labels int64 [n, n_asked]
 
@@ -195,11 +196,11 @@ def keyword_task(config: TaskConfig, seed: int, data: Path, families: int = 0) -
         held[purpose] = np.asarray(front_end.payloads(clips.pcm), np.int16), np.asarray(clips.labels, np.int64)[:, None]
     plain = held[TRAIN][0]  # a deployed network is centred over the clips as they are
     if config.augmented:
-        from ..config import AugmentConfig
+        from ..config import load_recipe
         from ..corpora.corpus import Corpus
         from ..dataset import CorpusSource  # torch comes with it
 
-        source = CorpusSource(Corpus.load(data), front_end, AugmentConfig(**AUGMENT))
+        source = CorpusSource(Corpus.load(data), front_end, replace(load_recipe(AUGMENTED_AS).augment, carry=1))
         copies = [source.train_epoch(np.random.default_rng([seed, AUGMENTED, copy])) for copy in range(config.augmented)]
         events = np.concatenate([plain, *(copy.payloads for copy in copies)])
         held[TRAIN] = events, np.concatenate([held[TRAIN][1], *(copy.labels[:, None] for copy in copies)])

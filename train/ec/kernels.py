@@ -206,6 +206,13 @@ def advance(c: Constants, genomes: np.ndarray, which: np.ndarray, rows: np.ndarr
 
 
 @njit(cache=True, nogil=True)
+def _show_frame(genome: np.ndarray, frame: np.ndarray, gain: np.float32, values: np.ndarray, shown: np.ndarray) -> None:
+    for k in range(len(values)):
+        values[k] = np.float32(frame[k])
+    show(genome, values, gain, shown)
+
+
+@njit(cache=True, nogil=True)
 def run_clip(c: Constants, genome: np.ndarray, events: np.ndarray, gain: np.float32, steps: int, state: State, row: int, outputs: np.ndarray) -> int:
     """Show one network a clip, from the state it is in.
 
@@ -235,9 +242,7 @@ def run_clip(c: Constants, genome: np.ndarray, events: np.ndarray, gain: np.floa
     values = np.zeros(events.shape[1], np.float32)
     total = 0
     for t in range(len(events)):
-        for k in range(len(values)):
-            values[k] = np.float32(events[t, k])
-        show(genome, values, gain, shown)
+        _show_frame(genome, events[t], gain, values, shown)
         total += _run(c, genome, 2 * events.shape[1], shown, steps, state, row, counts, fired)
         outputs[t] = state.output[row]
     return total
@@ -273,9 +278,7 @@ def count_clip(c: Constants, genome: np.ndarray, events: np.ndarray, gain: np.fl
     targets = genome[first : first + neurons]
     total = 0
     for t in range(len(events)):
-        for k in range(len(values)):
-            values[k] = np.float32(events[t, k])
-        show(genome, values, gain, shown)
+        _show_frame(genome, events[t], gain, values, shown)
         for _ in range(steps):
             if c.readout_delay:
                 _count(c, state.spikes[row], seen)

@@ -27,7 +27,7 @@ from ..ec.search import run_search
 from ..recipe import read_recipe, to_dict, with_settings
 from .config import RECIPES
 from .hierarchy import check_time_constants
-from .search import finished, open_study
+from .search import open_study, optimize
 
 __all__ = ["BooleanConfig", "is_boolean", "load_boolean", "search_boolean"]
 
@@ -124,13 +124,7 @@ def search_boolean(
         found = run_search(short, folder / "trials" / f"{trial.number:04}", alone, data=data)
         return float(found.evaluate(alone, EVALUATE, short.task.evaluation).mean())
 
-    def show(study: optuna.Study, trial: FrozenTrial) -> None:
-        report(trial)
-        if finished(study) >= config.trials:
-            study.stop()
-
-    if finished(study) < config.trials:
-        study.optimize(objective, callbacks=[show])
+    optimize(study, objective, config.trials, report)
     tried = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not tried:
         raise DataError(f"some trial must have ended well; none of {len(study.trials)} has: choose another --output")

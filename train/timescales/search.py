@@ -29,7 +29,7 @@ from ..program import load_corpus, make_source
 from .config import SearchConfig, training_of
 from .price import check_history, price_of
 
-__all__ = ["chosen", "finished", "front", "open_study", "run_trials", "run_workers", "suggest"]
+__all__ = ["chosen", "finished", "front", "open_study", "optimize", "run_trials", "run_workers", "suggest"]
 
 STUDY = "study.jsonl"
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -124,14 +124,20 @@ def run_trials(config: SearchConfig, source: Any, folder: Path, *, seed: int = 0
         trial.set_user_attr("over_budget", over)
         return found, float(price.memory_bits), price.cycles
 
+    optimize(study, objective, config.trials, report)
+    return study
+
+
+def optimize(study: optuna.Study, objective: Callable[[optuna.Trial], Any], trials: int, report: Callable[[FrozenTrial], None]) -> None:
+    """Try points until ``trials`` of the study have ended, in whatever process; ``report`` takes each that this one tried."""
+
     def show(study: optuna.Study, trial: FrozenTrial) -> None:
         report(trial)
-        if finished(study) >= config.trials:
+        if finished(study) >= trials:
             study.stop()
 
-    if finished(study) < config.trials:
+    if finished(study) < trials:
         study.optimize(objective, callbacks=[show])
-    return study
 
 
 def run_workers(config: SearchConfig, data: Path, folder: Path, workers: int) -> None:
