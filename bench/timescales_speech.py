@@ -3,10 +3,12 @@
 
     ormia data --data RECORDINGS --noise NOISE --output runs/corpora
     python bench/timescales_speech.py runs/corpora/KEY --folds 3
+    python bench/timescales_speech.py runs/corpora/KEY --folds 3 --seeds 3 --table depths
     python bench/timescales_speech.py runs/corpora/KEY --folds 5 --seeds 5
 
-Runs bench/accuracy.py with these arms: every run is kept under --work, and the same command goes on where it stopped. Arms finish in order of interest,
-all folds of one before the next.
+Tables: speech (what a hierarchy brings, and what else might be the cause), depths (2, 3 and 4 layers, with and without hierarchy). Runs bench/accuracy.py
+with these arms: every run is kept under --work, and the same command goes on where it stopped. Arms finish in order of interest, all folds of one before
+the next.
 """
 
 from __future__ import annotations
@@ -29,6 +31,12 @@ def layers(widths: tuple[int, int], kernels: tuple[int, int], dilations: tuple[i
     return f"{KERNEL};model.layers=[{','.join(rows)}]"
 
 
+def plain(width: int, depth: int, spread: float = 0.0) -> str:
+    """``depth`` feed-forward layers of ``width`` neurons, as a change of an arm."""
+    rows = ",".join([f"{{neurons={width},motif={width},reach=-1}}"] * depth)
+    return f"timescales:model.layers=[{rows}]" + (f";model.timescales.spread={spread}" if spread else "")
+
+
 ARMS = {
     "none": FORWARD,
     "hierarchy": f"{FORWARD};model.timescales.spread=7.5",
@@ -41,6 +49,14 @@ ARMS = {
     "dilations 1, 3": layers((40, 40), (3, 3), (1, 3)),
     "kernels 4, 2": layers((35, 35), (4, 2), (2, 2)),
     "dilations 3, 1": layers((40, 40), (3, 3), (3, 1)),
+    "2 layers": plain(58, 2),
+    "2 layers, hierarchy": plain(58, 2, 7.5),
+    "4 layers": plain(42, 4),
+    "4 layers, hierarchy": plain(42, 4, 7.5),
+}
+TABLES = {
+    "speech": [arm for arm in ARMS if " layers" not in arm],
+    "depths": ["2 layers", "2 layers, hierarchy", "none", "hierarchy", "4 layers", "4 layers, hierarchy"],
 }
 
 
@@ -50,14 +66,15 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="folder that `ormia data` made")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--output", type=Path, default=Path("bench/results/timescales_speech.json"))
+    parser.add_argument("--table", default="speech", choices=list(TABLES))
+    parser.add_argument("--results", type=Path, default=Path("bench/results"), help="folder of the output timescales_TABLE.json")
     parser.add_argument("--work", type=Path, default=Path("runs/bench/timescales_speech"))
     parser.add_argument("--ledger", type=Path, default=Path("docs/results/test_reads.jsonl"))
     options = parser.parse_args()
-    given = [str(options.corpus), "--folds", str(options.folds), "--seeds", str(options.seeds), "--recipe", "timescales", "--against", FORWARD]
-    places = ["--output", str(options.output), "--work", str(options.work), "--ledger", str(options.ledger)]
-    done = subprocess.run([sys.executable, str(Path(__file__).with_name("accuracy.py")), *given, *places, "--arms", *(ARMS[arm] for arm in options.arms)])
+    folded = ["--folds", str(options.folds), "--seeds", str(options.seeds), "--recipe", "timescales", "--against", FORWARD]
+    places = ["--output", str(options.results / f"timescales_{options.table}.json"), "--work", str(options.work), "--ledger", str(options.ledger)]
+    program, arms = Path(__file__).with_name("accuracy.py"), [ARMS[arm] for arm in TABLES[options.table]]
+    done = subprocess.run([sys.executable, str(program), str(options.corpus), *folded, *places, "--arms", *arms])
     sys.exit(done.returncode)
 
 
