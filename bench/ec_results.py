@@ -28,10 +28,12 @@ from ormia.train.ec.control import FINAL
 from ormia.train.ec.distributed import Workers
 from ormia.train.ec.result import finish
 from ormia.train.ec.search import Search, make_task, run_search
+from ormia.train.ledger import TestLedger
 from ormia.train.recipe import to_dict, with_settings
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench/results/ec"
+TABLE = "ec"  # in the log of reads of test
 SEEDS = (0, 1, 2)
 MOST_ENTRIES = 60  # of a history that is kept
 ES = ["method.kind=es"]
@@ -52,6 +54,11 @@ VARIANTS = {
     "large": ["network.neurons=1024", "task.augmented=3"],
     "moving": ["method.learning_rate=0.5", "method.readout_rate=6.0", "generations=300"],
 }
+# surrogate gradient on the network, clips and score of the keyword recipe; a generation is a batch
+GRADIENT = [
+    "method.kind=gradient", "method.population=1", "method.family=1", "method.adam=true", "method.learning_rate=0.01", "method.readout_rate=1.0",
+    "method.exploration=0.1", "task.episodes=64", "generations=600", "evaluate_every=50",
+]  # fmt: skip
 CART, PENDULUM = "cartpole", "inverted_pendulum"
 RUNS: dict[str, tuple[str, list[str]]] = {
     **{f"{task}_{model}_{seed}": (task, [*MODELS[model], f"seed={seed}"]) for task in (CART, PENDULUM) for model in MODELS for seed in SEEDS},
@@ -65,22 +72,35 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "hopper_es_rsnn_0": ("hopper", [*MODELS["es_rsnn"], "task.final=20"]),
     **{f"keywords_{seed}": ("keywords", [f"seed={seed}"]) for seed in SEEDS},
     **{f"keywords_synthetic_{seed}": ("keywords", [f"seed={seed}"]) for seed in SEEDS},
+    **{f"keywords_gradient_{seed}": ("keywords", [*GRADIENT, f"seed={seed}"]) for seed in SEEDS},
+    **{f"keywords_synthetic_gradient_{seed}": ("keywords", [*GRADIENT, f"seed={seed}"]) for seed in SEEDS},
     **{f"keywords_{variant}_{seed}": ("keywords", [*settings, f"seed={seed}"]) for variant, settings in VARIANTS.items() for seed in SEEDS},
     **{f"mts_xor_{seed}": ("mts_xor", [f"seed={seed}"]) for seed in SEEDS},
 }
 
 
-def run(name: str, runs: Path, corpus: Path | None, minutes: float) -> None:
-    """Run or go on with one search and keep its figures; nothing where they are those of a whole search of the same recipe."""
+def run(name: str, runs: Path, corpus: Path | None, minutes: float, ledger: TestLedger) -> None:
+    """Run or go on with one search and keep its figures; nothing where they are those of a whole search of the same recipe.
+
+    Keywords have figures when their search is whole, for these read ``test``, once.
+    """
     recipe, settings = RUNS[name]
     config = with_settings(load_recipe(recipe), settings)
-    before = read(name).get(name)
+    before = results(name).get(name)
     if before and (before["solved"] or before["generations"] >= config.generations) and before["recipe"]["method"] == to_dict(config.method):
         return
+    keywords = config.task.kind == "keywords"
+    if keywords:
+        ledger.check_unread(TABLE, name)
     search = run_search(config, runs / name, Workers(), data=corpus, minutes=minutes)
+    if keywords and len(search.history) < config.generations:
+        print(name, f"{len(search.history)} of {config.generations} generations", flush=True)
+        return
     verify = ["reference", "numba", "c", *(["cxxrtl"] if name == "cartpole_ec_0" else [])] if name.endswith("ec_0") else []
     result = finish(search, runs / name, Workers(), name="evolved", verify=verify)
-    if config.task.kind == "keywords" and corpus is not None:
+    if keywords and corpus is not None:
+        read = result["integer"]
+        ledger.record(who="bench/ec_results.py", table=TABLE, run=name, corpus=read["corpus"], network=read["network"], clips=read["episodes"])
         result["test_float"] = float_on_test(search, corpus)
         result["energy"] = energy(read_network(runs / name / "net.ormia"), result["integer"]["per_second_of_audio"])
     every = -(-len(result["history"]) // MOST_ENTRIES)
@@ -90,7 +110,7 @@ def run(name: str, runs: Path, corpus: Path | None, minutes: float) -> None:
     print(name, result["generations"], result["solved"], result["final"]["mean"], f"{result['cpu_seconds']:.0f} s", flush=True)
 
 
-def read(pattern: str) -> dict[str, Any]:
+def results(pattern: str) -> dict[str, Any]:
     """Results whose names match."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob(f"{pattern}.json"))}
 
@@ -147,6 +167,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/ec"))
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--ledger", type=Path, default=ROOT / "docs/results/test_reads.jsonl")
     given = parser.parse_args()
     if given.what == "empty":
         empty()
@@ -156,7 +177,7 @@ def main() -> None:
         return
     for pattern in given.names:
         for name in fnmatch.filter(RUNS, pattern):
-            run(name, given.runs, given.corpus, given.minutes)
+            run(name, given.runs, given.corpus, given.minutes, TestLedger(given.ledger))
 
 
 if __name__ == "__main__":

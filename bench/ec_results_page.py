@@ -165,11 +165,11 @@ def keyword_row(what: str, found: list[dict[str, Any]]) -> list[str]:
 
 def gradient_row(found: list[dict[str, Any]]) -> list[str]:
     """Networks that gradients trained."""
-    work = [r["per_second_of_audio"]["synaptic_operations"] / 1e6 for r in found]
+    work, power = [r["per_second_of_audio"]["synaptic_operations"] / 1e6 for r in found], [r["energy"] for r in found]
     return [
-        "gradient, 4-bit weights", str(len(found)), "-", "-", "-", "-", percent([r["test"] for r in found]), spread([r["synapses"] / 1000 for r in found], 1),
-        spread([r["bits"] / 1000 for r in found]), spread(work, 2), spread([r["energy"]["operations"] for r in found], 1),
-        spread([r["energy"][MICROCONTROLLER] for r in found]),
+        "gradient training, 4-bit weights", str(len(found)), "-", "-", "-", "-", percent([r["test"] for r in found]),
+        spread([r["synapses"] / 1000 for r in found], 1), spread([r["bits"] / 1000 for r in found]), spread(work, 2),
+        spread([p["operations"] for p in power], 1), spread([p[MICROCONTROLLER] for p in power]),
     ]  # fmt: skip
 
 
@@ -179,14 +179,15 @@ KEYWORD_HEAD = [
 ]  # fmt: skip
 
 
-def keywords(pattern: str) -> str:
-    """Evolved networks of one corpus beside gradient training on the same clips."""
-    found = list(read(pattern).values())
+def keywords(stem: str) -> str:
+    """Evolved networks of one corpus beside gradients on the same network, and beside gradient training, on the same clips."""
+    found = list(read(f"{stem}_[0-9]").values())
     if not found:
         return "Not run.\n"
     corpus = found[0]["integer"]["corpus"]
+    followed = list(read(f"{stem}_gradient_[0-9]").values())
     trained = [value for value in figures("ec_gradient").values() if value.get("corpus") == corpus]
-    rows = [keyword_row("EC", [r for r in found if r["integer"]["corpus"] == corpus])]
+    rows = [keyword_row(what, same) for what, same in (("EC", found), ("surrogate gradient, same network", followed)) if same]
     return table(KEYWORD_HEAD, [*rows, *([gradient_row(trained)] if trained else [])])
 
 
@@ -228,8 +229,9 @@ def plot(path: Path) -> None:
     if nothing:
         left.axhline(nothing["mean"], color="gray", linestyle=":", label="no connections")
     left.set(xlabel="generation", ylabel="return", title="Hopper-v5")
-    for pattern, label, style in (("keywords_[0-9]", "recordings", "-"), ("keywords_synthetic_[0-9]", "synthetic", "--")):
-        for i, result in enumerate(read(pattern).values()):
+    shapes = [("keywords", "recordings, EC", "-"), ("keywords_gradient", "recordings, gradient", ":"), ("keywords_synthetic", "synthetic, EC", "--")]
+    for stem, label, style in shapes:
+        for i, result in enumerate(read(f"{stem}_[0-9]").values()):
             entries = [e for e in result["history"] if "evaluation" in e]
             shown = {"label": label} if i == 0 else {}
             right.plot([e["cpu_seconds"] for e in entries], [100 * e["evaluation"] for e in entries], style, color=f"C{i}", **shown)
@@ -246,7 +248,7 @@ def main() -> None:
     parts = {
         "CARTPOLE": solved_table(CART, MODELS), "PENDULUM": solved_table(PENDULUM, MODELS),
         "ABLATIONS": solved_table(CART, {"ec": MODELS["ec"], **ABLATIONS}), "RATIOS": ratios(), "HOPPER": hopper(), "SPEED": speed(),
-        "KEYWORDS": keywords("keywords_[0-9]"), "SYNTHETIC": keywords("keywords_synthetic_[0-9]"), "VARIANTS": variants(), "MTS": mts(),
+        "KEYWORDS": keywords("keywords"), "SYNTHETIC": keywords("keywords_synthetic"), "VARIANTS": variants(), "MTS": mts(),
         "VERIFIED": verified(), "MEMORY": memory_section(),
     }  # fmt: skip
     for key, content in parts.items():

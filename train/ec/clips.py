@@ -89,7 +89,7 @@ class ClipTask:
         Families give float64 [m, 1 + n_outputs] in place of [m]: that of the family's mean output, and of each output of an individual beside the
         family's mean of the others, for a connection of the readout acts on its own output only.
         """
-        events, labels = self._draw(TRAIN, np.random.default_rng([self.seed, TRAIN, generation]), self.config.episodes)
+        events, labels = self._batch(generation)
         population.load(genomes, 1)
         fitness = np.zeros((len(individuals), 1 + self.n_outputs) if self._families else len(individuals))
         if self._families:
@@ -107,11 +107,24 @@ class ClipTask:
                 self.steps += events.shape[0] * events.shape[1]
         return fitness, np.zeros((len(individuals), 1 + 2 * self.n_inputs))
 
-    def _scaled(self, scores: np.ndarray) -> np.ndarray:
-        """Scores float64 [n_clips, ..., n_outputs] before the softmax."""
+    def follow(self, population: BooleanPopulation, method: Any, generation: int) -> tuple[np.ndarray, np.ndarray]:
+        """As ``fitness``, of the one network that ``method`` (``gradient.StraightThrough``) draws in a ``generation`` and keeps the gradient of."""
+        events, labels = self._batch(generation)
+        fitness, spikes = method.hear(population.config, population.scale.payload, events, labels[:, 0], self._scaled, generation)
+        frames = events.shape[0] * events.shape[1]
+        self.steps += frames
+        population.spikes += spikes
+        population.timesteps += frames * population.config.sub_steps
+        return np.array([fitness]), np.zeros((1, 1 + 2 * self.n_inputs))
+
+    def _batch(self, generation: int) -> Batch:
+        return self._draw(TRAIN, np.random.default_rng([self.seed, TRAIN, generation]), self.config.episodes)
+
+    def _scaled(self, scores: Any) -> Any:
+        """Scores [n_clips, ..., n_outputs] before the softmax; arrays float64 of numpy or tensors of torch."""
         if self.config.standardize:
             scores = scores - scores.mean(axis=0)
-            deviation = scores.std()
+            deviation = scores.std() if isinstance(scores, np.ndarray) else scores.std(correction=0)
             scores = scores / deviation if deviation > 0 else scores
         return scores * self.config.loss_gain
 

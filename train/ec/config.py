@@ -106,8 +106,10 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise UsageError(f"model must be one of {', '.join(MODELS)}, not {self.model!r}: correct the recipe")
-        if self.model != "rsnn" and self.method.kind == "ec":
-            raise UsageError(f"a {self.model} has weights, so method.kind must be es, not ec: correct the recipe")
+        if self.model != "rsnn" and self.method.boolean:
+            raise UsageError(f"a {self.model} has weights, so method.kind must be es, not {self.method.kind}: correct the recipe")
+        if self.method.kind == "gradient" and (self.task.kind != "keywords" or self.network.motif):
+            raise UsageError("method.kind = gradient must come with task.kind = keywords and network.motif = 0: correct the recipe")
         if not 0 <= self.seed < 1 << 32 or self.generations < 0 or self.evaluate_every < 1:
             raise UsageError("seed must be in 0..2**32 - 1, generations at least 0 and evaluate_every at least 1: correct the recipe")
         if self.method.family > 1 and (self.task.kind != "keywords" or self.network.motif or self.network.decay(self.network.tau_readout_ms) < 1):

@@ -29,10 +29,10 @@ class MethodConfig:
 
     Attributes
     ----------
-    kind : {"ec", "es"}
-        Evolving connectivity, or evolution strategies on weights.
+    kind : {"ec", "es", "gradient"}
+        Evolving connectivity, evolution strategies on weights, or surrogate gradients on the probabilities of connections.
     population : int, >= 4
-        Individuals that train; even for evolution strategies, which draw antithetic pairs.
+        Individuals that train; even for evolution strategies, which draw antithetic pairs; 1 for gradients.
     learning_rate : float
         Adam's step.
     epsilon : float, 0..0.5
@@ -67,9 +67,12 @@ class MethodConfig:
     readout_rate: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("ec", "es"):
-            raise UsageError(f"method.kind must be ec or es, not {self.kind!r}: correct the recipe")
-        if self.population < 4 or (self.kind == "es" and self.population % 2):
+        if self.kind not in ("ec", "es", "gradient"):
+            raise UsageError(f"method.kind must be ec, es or gradient, not {self.kind!r}: correct the recipe")
+        if self.kind == "gradient" and (self.population, self.family) != (1, 1):
+            rule = "method.population and method.family must be 1 for gradient, which follows one network"
+            raise UsageError(f"{rule}, not {self.population} and {self.family}: correct the recipe")
+        if self.kind != "gradient" and (self.population < 4 or (self.kind == "es" and self.population % 2)):
             raise UsageError(f"method.population must be at least 4, for fitness is ranked, and even for es, not {self.population}: raise it in the recipe")
         if not 0 < self.epsilon < 0.5:
             raise UsageError(f"method.epsilon must lie between 0 and 0.5, not {self.epsilon}: correct the recipe")
@@ -79,6 +82,11 @@ class MethodConfig:
         if self.family < 1 or self.population % self.family or (self.family > 1 and (self.kind != "ec" or self.population < 2 * self.family)):
             rule = "method.family must be 1, or of method ec and divide the population into at least 2 families, for these are ranked"
             raise UsageError(f"{rule}, not {self.family} of {self.population}: correct the recipe")
+
+    @property
+    def boolean(self) -> bool:
+        """Whether what is searched is one bit a connection."""
+        return self.kind != "es"
 
     @property
     def families(self) -> int:
@@ -259,6 +267,10 @@ class Connectivity:
             for output in range(apart.shape[1]):
                 place = readout + output * bits.shape[2]
                 ascent[place : place + bits.shape[2]] = centered_ranks(apart[:, output]) @ bits[:, output] / size
+        self._move(ascent)
+
+    def _move(self, ascent: np.ndarray) -> None:
+        """Let the probabilities ascend, float64 [bits], within their bounds."""
         moved = self.parameters + self._rate * self._adam.step(ascent, self.parameters)
         self.parameters = np.clip(moved, self.config.epsilon, 1 - self.config.epsilon)
 

@@ -36,7 +36,7 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
     ----------
     search : Search
     folder : Path
-        Gets ``net.ormia``, for method ec, and ``metrics.json``.
+        Gets ``net.ormia``, of boolean connections, and ``metrics.json``.
     workers : Workers
         All call this; the first writes.
     name : str
@@ -51,7 +51,7 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
     """
     config = search.config
     returns = search.evaluate(workers, FINAL, config.task.final)
-    boolean = config.method.kind == "ec"
+    boolean = config.method.boolean
     weights = int(np.size(search.method.parameters))
     result: dict[str, Any] = {
         "recipe": _plain(to_dict(config)),

@@ -90,7 +90,12 @@ class Search:
         scale = scales(network, task.n_inputs, task.payload_unit, getattr(task, "n_frames", 1))
         method: Method
         population: Population
-        if config.method.kind == "ec":
+        if config.method.kind == "gradient":
+            from .gradient import StraightThrough  # torch comes with it
+
+            population = BooleanPopulation(network, layout, scale)
+            method = StraightThrough(config.method, make_topology(network, layout), config.seed)
+        elif config.method.kind == "ec":
             population = BooleanPopulation(network, layout, scale)
             method = Connectivity(config.method, make_topology(network, layout), config.seed, reference=config.reference)
         else:
@@ -110,6 +115,8 @@ class Search:
         evaluated = None
         if self.config.reference:
             fitness, sums, evaluated = lock_step(self.task, self.population, self.method, size, generation, self.normalizer)
+        elif self.config.method.kind == "gradient":
+            fitness, sums = self.task.follow(self.population, self.method, generation)
         else:
             fitness, sums = self.task.fitness(self.population, self.method.draw(mine, generation), mine, generation, self.normalizer)
         counted = np.zeros((len(mine), 3))
@@ -130,7 +137,7 @@ class Search:
             "seconds": round(self.seconds, 3),
             "cpu_seconds": round(self.cpu_seconds, 3),
         }
-        if self.config.method.kind == "ec":
+        if self.config.method.boolean:
             probability = self.method.parameters
             entry["density"] = float((probability > 0.5).mean())
             entry["decided"] = float((np.minimum(probability, 1 - probability) < 0.01).mean())
@@ -217,6 +224,8 @@ def run_search(
     """
     if config.reference and workers.size > 1:
         raise UsageError("reference runs episodes in lock-step, so it must run in one process: leave out torchrun, or reference")
+    if config.method.kind == "gradient" and workers.size > 1:
+        raise UsageError("method.kind = gradient follows one network, so it must run in one process: leave out torchrun")
     if config.method.family > 1 and config.method.families % workers.size:
         rule = "every worker must have whole families, as many as the others"
         raise UsageError(f"{rule}, but {workers.size} workers share {config.method.families}: change method.population or the number of workers")

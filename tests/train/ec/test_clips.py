@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from ormia.edge import cli
 from ormia.edge.errors import UsageError
 from ormia.edge.netfile import read_network
 from ormia.edge.runtime import Runtime
-from ormia.train.corpora.corpus import Corpus
 from ormia.train.ec.config import SearchConfig, TaskConfig, load_recipe
 from ormia.train.ec.distributed import Workers
 from ormia.train.ec.evolution import MethodConfig
@@ -47,21 +45,6 @@ def test_a_searched_network_gives_as_integers_what_it_gave_as_floats(tmp_path):
 
 
 FAMILIES = ["network.neurons=64", "method.population=16", "method.family=4", "generations=3", "evaluate_every=3", "task.episodes=24", "task.augmented=1"]
-
-
-@pytest.fixture(scope="module")
-def spoken(tmp_path_factory) -> Path:
-    """Folder of a corpus of three tones that begin in noise, a fifth of a second each."""
-    rng, n = np.random.default_rng(3), 60
-    hz = np.array([400.0, 1200.0, 3000.0])[np.arange(n) % 3][:, None] * rng.uniform(0.9, 1.1, (n, 1))
-    clips = np.sin(2 * np.pi * hz * np.arange(3200) / 16000) * 4000 * (np.arange(3200) > 1000) + rng.normal(0, 300, (n, 3200))
-    split = tuple(("train", "train", "train", "valid", "test")[i // 3 % 5] for i in range(n))
-    folder = tmp_path_factory.mktemp("corpora") / "tones"
-    Corpus(
-        clips=clips.astype(np.int16), labels=np.arange(n) % 3, classes=("low", "middle", "high"), words=("x",) * n, speakers=split, split=split,
-        clip_ids=tuple(f"c{i}" for i in range(n)), snr_db=np.zeros(n, np.float32), noise={}, provenance={"parameters": {}, "source": "a test"},
-    ).save(folder)  # fmt: skip
-    return folder
 
 
 def test_a_family_hears_once_what_its_members_hear_and_an_output_is_judged_beside_the_mean_of_the_others(spoken):
