@@ -156,15 +156,19 @@ def main() -> None:
         return not options.finished and options.only in arm
 
     for table in options.tables:
+        began, trained = time.perf_counter(), 0
         planned = [(arm, config, options.parts / table / f"{arm_seed(arm, config)}.json") for arm, config in trainings(table, options.seeds)]
         found: dict[int, dict[str, Any]] = {}
         with ProcessPoolExecutor(options.jobs) as pool:
+            there = {k for k, (*_, path) in enumerate(planned) if path.exists()}
             waiting = {pool.submit(part, config, path): k for k, (arm, config, path) in enumerate(planned) if path.exists() or wanted(arm)}
             for ready in as_completed(waiting):
                 k = waiting[ready]
                 found[k] = ready.result()
+                trained += k not in there
                 print(f"{table}: {len(found)} of {len(planned)}, {planned[k][0]}: {100 * found[k]['test']:.2f} %", file=sys.stderr, flush=True)
-                write_table(table, [arm for arm, *_ in planned], found, options.results)
+                call = {"jobs": options.jobs, "trained": trained, "wall_seconds": time.perf_counter() - began}
+                write_table(table, [arm for arm, *_ in planned], found, options.results, call)
 
 
 def arm_seed(arm: str, config: PaperConfig | StepConfig) -> str:
@@ -172,12 +176,12 @@ def arm_seed(arm: str, config: PaperConfig | StepConfig) -> str:
     return f"{arm.replace(' ', '_').replace(',', '')}_seed{(config.start if isinstance(config, StepConfig) else config).seed}"
 
 
-def write_table(table: str, arms: list[str], found: dict[int, dict[str, Any]], folder: Path) -> None:
-    """Write what is finished of a table: ``found`` by the position of its training in ``arms``."""
+def write_table(table: str, arms: list[str], found: dict[int, dict[str, Any]], folder: Path, call: dict[str, Any]) -> None:
+    """Write what is finished of a table: ``found`` by the position of its training in ``arms``, ``call`` how many of them this call trained in what time."""
     by_arm: dict[str, list[dict[str, Any]]] = {}
     for k in sorted(found):
         by_arm.setdefault(arms[k], []).append(found[k])
-    result = {"format": 1, "table": table, "planned": len(arms), "finished": len(found), "rows": summarize(by_arm), "made": provenance()}
+    result = {"format": 1, "table": table, "planned": len(arms), "finished": len(found), "rows": summarize(by_arm), "call": call, "made": provenance()}
     write_whole(make_folder(folder) / f"timescales_{table}.json", json.dumps(result, indent=1) + "\n")
 
 

@@ -5,7 +5,7 @@
 
 Besides: ``timescales_search.json``, the metrics.json of an `ormia search timescale`, and ``timescales_verify.json``, what `ormia verify --json` said of
 its network.
-Published values beside ours are those of arXiv 2407.18838, read off its figures to about 0.2 points.
+What is published is in bench/timescales_claims.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,49 +21,16 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from ormia.edge.files import make_folder, write_whole
-from ormia.train.comparison import Difference, clustered_bootstrap
-from timescales_speech import ARMS
+from timescales_claims import CEILING, PUBLISHED, claims, curves, percent
+from timescales_speech_page import DEPTHS, depths, difference, differences, speech
 
-PUBLISHED = {  # table -> depth -> x -> percent
-    "spread": {
-        "2 x 10": {-500: 74.9, -400: 77.5, -200: 83.8, -100: 86.1, 0: 88.3, 100: 91.5, 200: 92.4, 400: 94.0, 500: 94.8},
-        "3 x 10": {-500: 91.0, -400: 90.8, -200: 91.4, -100: 91.7, 0: 92.8, 100: 92.7, 200: 93.4, 400: 94.4, 500: 95.8},
-    },
-    "tau": {
-        "2 x 10": {10: 49.6, 50: 56.9, 100: 60.9, 200: 80.1, 250: 85.7, 300: 86.4, 400: 85.9, 600: 85.9},
-        "3 x 10": {10: 50.3, 50: 57.5, 100: 67.8, 200: 88.7, 250: 90.7, 300: 91.3, 400: 91.4, 600: 91.4},
-    },
-}
-CEILING = 99.66  # of an observer who knows how sequences are drawn
 COLORS = {"2 x 10": "#1f6fb2", "3 x 10": "#c8442e"}
-PAIRS = [
-    ("hierarchy", "none"), ("input gain only", "none"), ("hierarchy and input gain", "none"), ("hierarchy and input gain", "input gain only"),
-    ("recurrent", "none"), ("recurrent, hierarchy", "recurrent"), ("kernels 2, 4", "kernels 3, 3, dilations 2, 2"),
-    ("kernels 4, 2", "kernels 3, 3, dilations 2, 2"), ("dilations 1, 3", "kernels 3, 3, dilations 2, 2"), ("dilations 3, 1", "kernels 3, 3, dilations 2, 2"),
-]  # fmt: skip
 
 
 def read(folder: Path, name: str) -> dict[str, Any] | None:
     """A table, where it is there."""
     path = folder / f"timescales_{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def place(arm: str) -> tuple[str, int]:
-    """Depth and number of an arm of a sweep, such as ``2 x 10, spread -500 ms``."""
-    depth, _, rest = arm.partition(", ")
-    found = re.search(r"[-+]?\d+", rest)
-    assert found is not None
-    return depth, int(found[0])
-
-
-def curves(table: dict[str, Any] | None, key: str = "test") -> dict[str, dict[int, dict[str, Any]]]:
-    """By depth and x."""
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for row in table["rows"] if table else []:
-        depth, x = place(row["arm"])
-        found.setdefault(depth, {})[x] = row[key]
-    return found
 
 
 def draw_curves(axes: Axes, table: dict[str, Any] | None, name: str, label: str) -> None:
@@ -118,9 +84,18 @@ def emergence_figure(table: dict[str, Any]) -> Figure:
     return figure
 
 
-def percent(values: dict[str, Any], key: str = "median") -> str:
-    """In percent, two figures behind the point."""
-    return f"{100 * values[key]:.2f}"
+def front_figure(found: dict[str, Any]) -> Figure:
+    """The front of a search: accuracy against memory and against clocks."""
+    figure = Figure((6.4, 2.8), layout="constrained")
+    shown = (("memory_bits", 1000, "memories, kbit"), ("cycles", 1, "clocks a timestep"))
+    for axes, (key, scale, label) in zip(figure.subplots(1, 2, sharey=True), shown, strict=True):
+        for trial in found["front"]:
+            x, y = trial["price"][key] / scale, 100 * trial["valid"]
+            axes.plot(x, y, "o", color="#1f6fb2", ms=4)
+            axes.annotate(str(trial["trial"]), (x, y), (3, 3), textcoords="offset points", fontsize=6)
+        axes.set_xlabel(label)
+    figure.axes[0].set_ylabel("accuracy on valid, %")
+    return figure
 
 
 def sweep_rows(tables: dict[str, dict[str, Any] | None], name: str, x_name: str) -> list[str]:
@@ -158,8 +133,9 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
     spread, tau, gain, emergence, beyond = (tables[name] for name in ("spread", "tau", "gain", "emergence", "beyond"))
     if spread:
         text = ["![accuracy against spread and time constant](timescales_mts_xor.svg)", "", *sweep_rows(tables, "spread", "spread"), ""]
-        minutes = sum(row["cpu_seconds"] for row in spread["rows"]) / spread["finished"] * 50 / 120
-        text.append(f"{made(spread)} At that, 5 spreads, 2 depths and 5 seeds take {minutes:.0f} minutes on two cores.")
+        call = spread["call"]
+        measured = f" Measured in one call on {call['jobs']} cores: all {call['trained']} in {call['wall_seconds'] / 60:.1f} minutes."
+        text.append(made(spread) + (measured if call["trained"] == spread["finished"] else ""))
         lines += section("MTS-XOR: accuracy against the spread of the hierarchy", text)
     if gain:
         text = ["The drive of every hidden neuron is scaled by (1 - decay) over that at 300 ms: a longer time constant brings no larger gain.", ""]
@@ -243,53 +219,6 @@ def gain_words(spread: dict[str, Any] | None, gain: dict[str, Any]) -> str:
     return f"From no hierarchy to +500 ms, medians: {'; '.join(steps)}."
 
 
-def differences(clips: dict[str, Any]) -> list[tuple[str, str, int, Difference]]:
-    """Every pair of which both arms were run, on the clips that both were tested on."""
-    labels, names, found = np.array(clips["label"]), np.array(clips["cluster"]), []
-    for arm, rival in PAIRS:
-        if {ARMS[arm], ARMS[rival]} <= set(clips["predicted"]):
-            both = [np.array(clips["predicted"][ARMS[name]]) for name in (arm, rival)]
-            tested = (both[0][0] >= 0) & (both[1][0] >= 0)
-            right, theirs = ((table[:, tested] == labels[tested]).mean(0) for table in both)
-            found.append((arm, rival, int(tested.sum()), clustered_bootstrap(right, theirs, names[tested].tolist())))
-    return found
-
-
-def speech(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Figure]:
-    """Section of speech and its figure."""
-    names = {text: name for name, text in ARMS.items()}
-    text = [
-        f"Protocol in [../timescales.md](../timescales.md). {table['source']}, {len(table['classes'])} classes, {table['folds']} folds by speaker, "
-        f"{table['seeds']} seed{'s' if table['seeds'] > 1 else ''}, corpus `{table['corpus'][:12]}`. "
-        + ("With one seed an interval tells of speakers, not of initial weights." if table["seeds"] == 1 else ""), "",
-        "| arm | synapses | accuracy on all clips, % | by fold, % | synaptic operations, 1/s |", "|---|---|---|---|---|",
-    ]  # fmt: skip
-    for name, row in table["arms"].items():
-        folds = ", ".join(f"{100 * run['test']:.1f}" for run in row["runs"])
-        text.append(
-            f"| {names[name]} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {folds} | {row['per_second']['synaptic_operations']:,.0f} |"
-        )
-    missing = [name for name, arm in ARMS.items() if arm not in table["arms"]]
-    if missing:
-        text += ["", f"Not run yet: {'; '.join(missing)}."]
-    text += ["", "![differences on speech](timescales_speech.svg)", "", "| arm | against | points | 95 % interval | p | |", "|---|---|---|---|---|---|"]
-    found = differences(clips)
-    for arm, rival, _, one in found:
-        main = " (the main comparison)" if (arm, rival) == PAIRS[0] else ""
-        verdict = "" if one.low > 0 or one.high < 0 else "not detectable here"
-        text.append(f"| {arm}{main} | {rival} | {100 * one.mean:+.1f} | {100 * one.low:+.1f} to {100 * one.high:+.1f} | {one.p:.2g} | {verdict} |")
-    figure = Figure((6.4, 0.5 + 0.32 * len(found)), layout="constrained")
-    axes = figure.subplots()
-    for k, (*_, one) in enumerate(reversed(found)):
-        axes.plot([100 * one.low, 100 * one.high], [k, k], color="#1f6fb2", lw=1.5)
-        axes.plot(100 * one.mean, k, "o", color="#1f6fb2", ms=4)
-    axes.set_yticks(range(len(found)), [f"{arm}\nless {rival}" for arm, rival, *_ in reversed(found)], fontsize=6)
-    axes.set_ylim(-0.6, len(found) - 0.4)
-    axes.axvline(0, color="0.5", lw=0.8)
-    axes.set_xlabel("points, 95 % interval", fontsize=8)
-    return section("Keyword spotting on speech", text), figure
-
-
 def main() -> None:
     """Read the command line, write the page and its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -298,11 +227,16 @@ def main() -> None:
     options = parser.parse_args()
     folder = make_folder(options.output)
     tables = {name: read(options.results, name) for name in ("spread", "tau", "gain", "silent", "emergence", "beyond")}
+    table, answers, deep, deep_answers = (read(options.results, name) for name in ("speech", "speech_clips", "depths", "depths_clips"))
+    found = differences(answers)
+    over_seeds = {DEPTHS[3]: difference(deep_answers, [DEPTHS[3]])} if deep_answers else {}
     lines = [
         "# Timescales",
         "",
         "Written by `bench/timescales_page.py` from the files of `bench/timescales.py` and `bench/timescales_speech.py`; what is meant is in",
-        "[../timescales.md](../timescales.md).",
+        "[../timescales.md](../timescales.md). Claims are of arXiv 2407.18838; a verdict follows from figures by the rules in `bench/timescales_claims.py`.",
+        "",
+        *claims(tables, found | over_seeds),
         "",
     ]
     lines += mts_xor(tables)
@@ -311,14 +245,18 @@ def main() -> None:
     if tables["emergence"]:
         write_figure(emergence_figure(tables["emergence"]), folder / "timescales_emergence.svg")
     lines += integers(read(options.results, "integers"), read(options.results, "engine"), read(options.results, "integers_verify"))
-    table, clips = read(options.results, "speech"), read(options.results, "speech_clips")
-    if table and clips:
-        text, figure = speech(table, clips)
-        lines += text
+    if deep and deep_answers:
+        text, figure = depths(deep, deep_answers)
+        lines += section("Keyword spotting on speech: depth and seeds", text)
+        write_figure(figure, folder / "timescales_depths.svg")
+    if table and answers:
+        text, figure = speech(table, found)
+        lines += section("Keyword spotting on speech: one seed of every arm", text)
         write_figure(figure, folder / "timescales_speech.svg")
-    found = read(options.results, "search")
-    if found:
-        lines += search(found, read(options.results, "verify"))
+    searched = read(options.results, "search")
+    if searched:
+        lines += search(searched, read(options.results, "verify"))
+        write_figure(front_figure(searched), folder / "timescales_front.svg")
     write_whole(folder / "timescales.md", "\n".join(lines).rstrip() + "\n")
     print(json.dumps({name: table is not None for name, table in tables.items()}))
 
@@ -337,6 +275,20 @@ def search(found: dict[str, Any], verified: dict[str, Any] | None) -> list[str]:
         taus, delays = layer["tau_membrane"], layer["delays"]
         which = f"learnt, 0 to {delays[-1]}" if layer["learn_delays"] else ", ".join(map(str, delays))
         text.append(f"| {number} | {layer['neurons']} | {min(taus):.2f} to {max(taus):.2f}{', then trained' if layer['train_decays'] else ''} | {which} |")
+    text += [
+        "", "![the front of the search](timescales_front.svg)", "",
+        f"The front, of trainings of {found['recipe']['epochs']} epochs; the network above is trial {found['chosen']['trial']} trained anew for "
+        f"{found['recipe']['training']['epochs']}:", "",
+        "| trial | accuracy on valid, % | memories, bits | past events, bits | clocks a timestep | time constants, timesteps | kernels | trained |",
+        "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for trial in found["front"]:
+        point, cost = trial["point"], trial["price"]
+        taus = f"{point['shape']}, mean {point['mean']:.1f}, spread {point['spread']:+.1f}"
+        kernels = f"{point['kernel']} {point['kernel_spread']:+d}, dilation {point['dilation']} {point['dilation_spread']:+d}"
+        moved = ", ".join([*([f"time constants by {point['train']}"] if point["train"] else []), *(["delays"] if point["delays"] == "learnt" else [])])
+        costs = f"{cost['memory_bits']:,} | {cost['history_bits']:,} | {cost['cycles']:,.0f}"
+        text.append(f"| {trial['trial']} | {100 * trial['valid']:.1f} | {costs} | {taus} | {kernels} | {moved or '-'} |")
     if found["kinds"]:
         text += ["", "| most kinds a layer | kinds | accuracy on valid, % | bits of the table of neurons |", "|---|---|---|---|"]
         for row in found["kinds"]:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sections of docs/results/timescales.md on speech: arms, their differences over speakers, and what depth and seeds do to the main one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from ormia.train.comparison import Difference, clustered_bootstrap
+from timescales_speech import ARMS
+
+__all__ = ["DEPTHS", "depths", "difference", "differences", "speech"]
+
+PAIRS = [
+    ("hierarchy", "none"), ("input gain only", "none"), ("hierarchy and input gain", "none"), ("hierarchy and input gain", "input gain only"),
+    ("recurrent", "none"), ("recurrent, hierarchy", "recurrent"), ("kernels 2, 4", "kernels 3, 3, dilations 2, 2"),
+    ("kernels 4, 2", "kernels 3, 3, dilations 2, 2"), ("dilations 1, 3", "kernels 3, 3, dilations 2, 2"), ("dilations 3, 1", "kernels 3, 3, dilations 2, 2"),
+]  # fmt: skip
+DEPTHS = {2: ("2 layers, hierarchy", "2 layers"), 3: ("hierarchy", "none"), 4: ("4 layers, hierarchy", "4 layers")}
+BLUE = "#1f6fb2"
+
+Pair = tuple[str, str]
+
+
+def difference(clips: dict[str, Any], pairs: list[Pair], seeds: slice = slice(None)) -> Difference:
+    """An arm less its rival, averaged over ``pairs`` of them and over seeds, on the clips on which all were tested."""
+    labels, names = np.array(clips["label"]), np.array(clips["cluster"])
+    found = [[np.array(clips["predicted"][ARMS[name]])[seeds] for name in pair] for pair in pairs]
+    tested = np.all([answers[0] >= 0 for pair in found for answers in pair], 0)
+    right, theirs = (np.mean([(pair[side][:, tested] == labels[tested]).mean(0) for pair in found], 0) for side in (0, 1))
+    return clustered_bootstrap(right, theirs, names[tested].tolist())
+
+
+def differences(clips: dict[str, Any] | None) -> dict[Pair, Difference]:
+    """Every pair of which both arms were run."""
+    return {pair: difference(clips, [pair]) for pair in PAIRS if {ARMS[name] for name in pair} <= set(clips["predicted"])} if clips else {}
+
+
+def speech(table: dict[str, Any], found: dict[Pair, Difference]) -> tuple[list[str], Figure]:
+    """All arms and their differences."""
+    text = [
+        *_heading(table, "With one seed an interval tells of speakers, not of initial weights." if table["seeds"] == 1 else ""),
+        "| arm | synapses | accuracy on all clips, % | by fold, % | synaptic operations, 1/s |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, row in _rows(table):
+        folds = ", ".join(f"{100 * run['test']:.1f}" for run in row["runs"])
+        text.append(f"| {name} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {folds} | {row['per_second']['synaptic_operations']:,.0f} |")
+    text += ["", "![differences on speech](timescales_speech.svg)", "", "| arm | against | points | 95 % interval | p | |", "|---|---|---|---|---|---|"]
+    for (arm, rival), one in found.items():
+        main = " (the main comparison)" if (arm, rival) == PAIRS[0] else ""
+        text.append(f"| {arm}{main} | {rival} | {100 * one.mean:+.1f} | {_interval(one)} | {one.p:.2g} | {_verdict(one)} |")
+    figure = Figure((6.4, 0.5 + 0.32 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    for k, one in enumerate(reversed(found.values())):
+        axes.plot([100 * one.low, 100 * one.high], [k, k], color=BLUE, lw=1.5)
+        axes.plot(100 * one.mean, k, "o", color=BLUE, ms=4)
+    axes.set_yticks(range(len(found)), [f"{arm}\nless {rival}" for arm, rival in reversed(found)], fontsize=6)
+    axes.set_ylim(-0.6, len(found) - 0.4)
+    axes.axvline(0, color="0.5", lw=0.8)
+    axes.set_xlabel("points, 95 % interval", fontsize=8)
+    return text, figure
+
+
+def depths(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Figure]:
+    """What a hierarchy brings to 2, 3 and 4 layers, by seed and over seeds."""
+    seeds = table["seeds"]
+    text = [*_heading(table), "| arm | synapses | accuracy on all clips, % | by seed, % | synaptic operations, 1/s |", "|---|---|---|---|---|"]
+    for name, row in _rows(table):
+        shown = {"none": "3 layers", "hierarchy": "3 layers, hierarchy"}.get(name, name)
+        answers = np.array(clips["predicted"][ARMS[name]])
+        by_seed = ", ".join(f"{100 * share:.1f}" for share in (answers == np.array(clips["label"])).mean(1))
+        work = row["per_second"]["synaptic_operations"]
+        text.append(f"| {shown} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {by_seed} | {work:,.0f} |")
+    asked: list[tuple[str, list[Pair], slice]] = [("3 layers (the main comparison)", [DEPTHS[3]], slice(None))]
+    if seeds > 1:
+        asked.append((f"3 layers, seeds 1 to {seeds - 1} alone" if seeds > 2 else "3 layers, seed 1 alone", [DEPTHS[3]], slice(1, None)))
+    asked += [(f"{n} layers", [pair], slice(None)) for n, pair in DEPTHS.items() if n != 3]
+    asked.append(("2, 3 and 4 layers together", list(DEPTHS.values()), slice(None)))
+    text += ["", "![gain by depth](timescales_depths.svg)", "", "| hierarchy less none | points | by seed | 95 % interval | p | |", "|---|---|---|---|---|---|"]
+    for what, pairs, chosen in asked:
+        one, apart = difference(clips, pairs, chosen), [difference(clips, pairs, slice(k, k + 1)).mean for k in range(seeds)[chosen]]
+        each = ", ".join(f"{100 * mean:+.1f}" for mean in apart)
+        text.append(f"| {what} | {100 * one.mean:+.1f} | {each} | {_interval(one)} | {one.p:.2g} | {_verdict(one)} |")
+    figure = Figure((4.2, 2.8), layout="constrained")
+    axes = figure.subplots()
+    for n, pair in DEPTHS.items():
+        one = difference(clips, [pair])
+        axes.plot([n, n], [100 * one.low, 100 * one.high], color=BLUE, lw=1.5)
+        axes.plot(n, 100 * one.mean, "o", color=BLUE, ms=5)
+        axes.plot([n + 0.12] * seeds, [100 * difference(clips, [pair], slice(k, k + 1)).mean for k in range(seeds)], ".", color="0.55", ms=5)
+    axes.axhline(0, color="0.5", lw=0.8)
+    axes.set_xticks(list(DEPTHS), [f"{n} layers" for n in DEPTHS])
+    axes.set(xlim=(1.6, 4.5), ylabel="hierarchy less none, points")
+    axes.text(0.98, 0.02, "dot: all seeds, line: 95 % interval over speakers; gray: each seed", fontsize=6, ha="right", transform=axes.transAxes)
+    return text, figure
+
+
+def _heading(table: dict[str, Any], more: str = "") -> list[str]:
+    seeds = f"{table['seeds']} seed{'s' if table['seeds'] > 1 else ''}"
+    where = f"{table['source']}, {len(table['classes'])} classes, {table['folds']} folds by speaker, {seeds}, corpus `{table['corpus'][:12]}`."
+    return [f"Protocol in [../timescales.md](../timescales.md). {where} {more}".rstrip(), ""]
+
+
+def _rows(table: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    names = {text: name for name, text in ARMS.items()}
+    return [(names[arm], row) for arm, row in table["arms"].items()]
+
+
+def _interval(one: Difference) -> str:
+    return f"{100 * one.low:+.1f} to {100 * one.high:+.1f}"
+
+
+def _verdict(one: Difference) -> str:
+    return "" if one.low > 0 or one.high < 0 else "not detectable here"
