@@ -140,7 +140,7 @@ def test_a_search_may_start_at_a_random_sparse_network_whose_readout_is_open():
     [
         ({"population": 3}, "ranked"),
         ({"kind": "es", "population": 5}, "even"),
-        ({"kind": "sgd"}, "ec or es"),
+        ({"kind": "sgd"}, "ec, es or gradient"),
         ({"population": 12, "family": 5}, "families"),
         ({"population": 12, "family": 12}, "families"),
         ({"exploration": 0.6}, "exploration"),
