@@ -34,6 +34,11 @@ from ormia.train.comparison import clustered_bootstrap
 from ormia.train.config import Config
 from ormia.train.corpora import Corpus
 from ormia.train.dataset import CorpusSource
+from ormia.train.ec.clips import keyword_task
+from ormia.train.ec.config import load_recipe as evolution_recipe
+from ormia.train.ec.distributed import Workers
+from ormia.train.ec.search import Search as Evolution
+from ormia.train.ec.topology import MotifTopology
 from ormia.train.folds import Folds, clusters
 from ormia.train.hrmas.config import SearchConfig, load_recipe
 from ormia.train.hrmas.result import found_config, kinds_loss, memory_saved
@@ -43,12 +48,15 @@ from ormia.train.loop import Epoch, accuracy, fit
 from ormia.train.program import export_model, make_front_end
 from ormia.train.recipe import to_dict, with_settings
 from ormia.train.topology import Link, Topology, hand_set, shuffled
+from scipy.stats import norm
 from scipy.stats import t as student
 
 SEARCHES: dict[str, list[str]] = {
     "full": [], "no-plasticity": ["plasticity.on=false"], "no-lateral": ["lateral=false"], "no-motifs": ["lateral=false"], "priced": ["price.memory=0.2"],
+    "priced-more": ["price.memory=0.5"], "second-order": ["order=2"],
 }  # fmt: skip
 ARMS = (*SEARCHES, "kept", "dense", "feedforward", "dense-weights", "feedforward-weights", "random", "random-search", "hand", "evolved")
+EVOLUTION = ["network.motif=16", "method.family=1", "method.population=64"]  # families share recurrence, which is what is searched here
 SHORT = 6  # a random topology is judged after this share of the epochs
 
 
@@ -215,11 +223,9 @@ class Part:
             return found_config(search), {"cpu_seconds": max(source.clock() - began, search.cpu_seconds), **_of_search(search)}  # the latter: one taken up
         if self.arm == "hand":
             return with_topology(training, hand_set(16), self.neurons), None
-        if self.arm == "evolved":
-            if self.options.evolved is None:
-                raise SystemExit("arm evolved needs --evolved FILE, a JSON list of topology rows")
-            return with_topology(training, Topology.from_rows(tuple(json.loads(self.options.evolved.read_text()))), self.neurons), None
         full = self.full()
+        if self.arm == "evolved":
+            return self._evolved(full["search"]["cpu_seconds"])
         if self.arm == "kept":
             search = run_search(self.config, source, self.work / f"full_{self.place}" / "search")
             if list(found_config(search).model.layers[0].topology) != full["topology"]:
@@ -249,11 +255,33 @@ class Part:
                 best = tried[-1], topology
         return with_topology(training, best[1], self.neurons), {"cpu_seconds": source.clock() - began, "budget": budget, "valid": tried}
 
+    def _evolved(self, budget: float) -> tuple[Config, dict[str, Any]]:
+        """One motif of booleans by evolving connectivity on training clips, until the processor time is used; a link has the sign of where it starts."""
+        config = with_settings(evolution_recipe("keywords"), [*EVOLUTION, f"network.neurons={self.neurons}", f"seed={self.start}"])
+        with tempfile.TemporaryDirectory() as folder:
+            self.corpus.save(Path(folder) / "corpus")
+            began = time.process_time()
+            evolution = Evolution.start(config, keyword_task(config.task, config.seed, Path(folder) / "corpus"))
+        while time.process_time() - began < budget:
+            evolution.advance(Workers())
+        spent, fitness = time.process_time() - began, [entry["fitness"] for entry in evolution.history]
+        method: Any = evolution.method
+        found: MotifTopology = method.topology
+        (hint,) = found.hints(method.deployed())
+        types = np.where(np.arange(found.size) < config.network.n_excitatory // found.count, Link.EXCITATORY, Link.INHIBITORY).astype(np.int8)
+        intra, lateral = np.zeros((found.size, found.size), np.int8), np.zeros((len(found.deltas), found.size), np.int8)
+        for source, target in hint.intra:
+            intra[source, target] = types[source]
+        for delta, neuron in hint.lateral:
+            lateral[found.deltas.index(delta), neuron] = types[neuron]
+        figures = {"cpu_seconds": spent, "budget": budget, "generations": len(fitness), "fitness": fitness}
+        return with_topology(self.config.training, Topology(intra, found.deltas, lateral), self.neurons), figures
+
 
 def _of_search(search: Search) -> dict[str, Any]:
     """What a search was like."""
     last = search.history[-1]
-    figures = {"iterations": len(search.history), "sizes": last["sizes"], "rate": last["rate"], "valid_loss": last["valid_loss"]}
+    figures = {"iterations": len(search.history), "changes": search.changes, "sizes": last["sizes"], "rate": last["rate"], "valid_loss": last["valid_loss"]}
     return figures | {"size_after_phase": [entry for entry in search.history if entry["epoch"] < max(1, search.config.size_epochs)][-1]["sizes"]}
 
 
@@ -292,6 +320,7 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
             row["less_full"] = dataclasses.asdict(clustered_bootstrap(right[0], right[1], np.concatenate(names).tolist()))
             row["over_parts"] = paired_interval([own[key]["accuracy"] - found["full", *key]["accuracy"] for key in both])
             row["clips"], row["clusters"] = right.shape[1], len(set(np.concatenate(names).tolist()))
+            row["least_found"] = least_found(row["less_full"], row["over_parts"])
             row["detectable"] = all(one["low"] > 0 or one["high"] < 0 for one in (row["less_full"], row["over_parts"]))
         rows.append(row)
     return rows
@@ -304,17 +333,24 @@ def paired_interval(differences: list[float]) -> dict[str, float | int]:
     return {"parts": n, "mean": mean, "low": mean - half, "high": mean + half}
 
 
+def least_found(over_speakers: dict[str, Any], over_parts: dict[str, Any]) -> float:
+    """Least true difference that both 95 % intervals, as wide as these, leave 0 out of with a chance of 80 %, by the wider of the two."""
+    wide = 1 + float(norm.ppf(0.8) / norm.ppf(0.975))  # in halves of an interval
+    freedom = max(1, over_parts["parts"] - 1)
+    halves = [(one["high"] - one["low"]) / 2 for one in (over_speakers, over_parts)]
+    return max(halves[0] * wide, halves[1] * (1 + float(student.ppf(0.8, freedom) / student.ppf(0.975, freedom))))
+
+
 def main() -> None:
     """Read the command line, run what is missing, write the table after each part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="folder that `ormia data` made")
-    parser.add_argument("--arms", nargs="+", default=[arm for arm in ARMS if arm != "evolved"], choices=ARMS)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--seeds", type=int, default=1, help="seeds of each arm, counted from 0")
     parser.add_argument("--folds", type=int, default=0, help="cross-validation by speaker over all clips; without it the splits of the corpus")
     parser.add_argument("--only", type=int, nargs="+", help="run parts of these folds alone")
     parser.add_argument("--recipe", default=str(Path(__file__).with_name("hrmas_small.toml")), help="of `ormia search hrmas`, with one layer")
     parser.add_argument("--set", action="append", help="a change to every arm, such as epochs=3")
-    parser.add_argument("--evolved", type=Path, help="JSON list of topology rows, for arm evolved")
     parser.add_argument("--work", type=Path, default=Path("runs/bench/hrmas"), help="folder of the runs")
     parser.add_argument("--parts", type=Path, default=Path("bench/results/hrmas"), help="folder of the finished parts")
     parser.add_argument("--output", type=Path, default=Path("bench/results/hrmas.json"))

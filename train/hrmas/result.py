@@ -110,6 +110,7 @@ def finish(search: Search, source: Any, folder: Path, *, name: str = "found", re
         "corpus": source.digest,
         "epochs": search.epoch,
         "iterations": len(search.history),
+        "changes": search.changes,
         "seconds": round(search.seconds, 3),
         "cpu_seconds": round(search.cpu_seconds, 3),
         "layers": [{"size": size, "topology": topology.rows(), "links": topology.counts()} for size, topology in zip(sizes, topologies, strict=True)],

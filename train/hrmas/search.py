@@ -34,6 +34,7 @@ __all__ = ["CHECKPOINT", "Search", "run_search"]
 
 CHECKPOINT = "search.pt"
 MAY_CHANGE = ("epochs", "keep_intrinsic", "kinds")  # between the pieces of one run
+REMEDIES = ("learning_rate", "architecture_rate", "rate_weight", "plasticity")  # as well, for a search that was stopped and goes on; in ``changes``
 SILENT, SATURATED = 1e-4, 0.95  # mean rates of a layer that end a search
 PERTURBATION = 0.1  # of the finite difference, as a share of the length of all weights: a smaller one moves few weights to another integer
 Batch = tuple[np.ndarray, torch.Tensor]
@@ -57,6 +58,8 @@ class Search:
         Epochs done.
     seconds, cpu_seconds : float
         Wall and processor time of the epochs.
+    changes : list of dict
+        Settings that another piece of the run had until an epoch.
     """
 
     def __init__(self, config: SearchConfig, source: EventSource) -> None:
@@ -80,6 +83,7 @@ class Search:
             self.supernet.architecture, lr=config.architecture_rate, betas=(0.5, 0.999), weight_decay=config.architecture_decay
         )
         self.history: list[dict[str, Any]] = []
+        self.changes: list[dict[str, Any]] = []
         self.epoch, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -180,7 +184,7 @@ class Search:
     def save(self, folder: Path) -> None:
         """Write the checkpoint."""
         file = io.BytesIO()
-        about = {"config": to_dict(self.config), "corpus": self.source.digest, "history": self.history, "epoch": self.epoch}
+        about = {"config": to_dict(self.config), "corpus": self.source.digest, "history": self.history, "epoch": self.epoch, "changes": self.changes}
         about |= {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "chosen": [c.chosen for c in self.supernet.candidates]}
         parts = {"supernet": self.supernet.state_dict(), "gain": self.gain.detach(), "about": json.dumps(about)}
         torch.save(parts | {"weights": self.weight_optimizer.state_dict(), "architecture": self.architecture_optimizer.state_dict()}, file)
@@ -205,17 +209,22 @@ class Search:
             before = to_dict(from_dict(SearchConfig, about["config"], CHECKPOINT)) | {"corpus": about["corpus"]}
             ours = to_dict(self.config) | {"corpus": self.source.digest}
             differ = [key for key, value in ours.items() if before[key] != value and key not in MAY_CHANGE]
-            if differ:
+            remedies = {key: before[key] for key in differ if key in REMEDIES and about["epoch"] < self.config.epochs}
+            if differ := [key for key in differ if key not in remedies]:
                 raise UsageError(
                     f"{folder} must be empty or hold a search of the same recipe and corpus, but {', '.join(differ)} differ: name another --output"
                 )
             self.supernet.load_state_dict(saved["supernet"])
-            self.weight_optimizer.load_state_dict(saved["weights"])
-            self.architecture_optimizer.load_state_dict(saved["architecture"])
+            for optimizer, name in ((self.weight_optimizer, "weights"), (self.architecture_optimizer, "architecture")):
+                rates = [group["lr"] for group in optimizer.param_groups]
+                optimizer.load_state_dict(saved[name])
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate
             self.gain.data.copy_(saved["gain"])
             if min(about["chosen"]) >= 0:
                 self.supernet.fix_sizes(about["chosen"])
             self.history, self.epoch, self.seconds, self.cpu_seconds = (about[key] for key in ("history", "epoch", "seconds", "cpu_seconds"))
+            self.changes = about.get("changes", []) + ([remedies | {"until_epoch": self.epoch}] if remedies else [])
         except UsageError:
             raise
         except Exception as error:  # whatever a damaged archive makes torch raise
@@ -275,11 +284,16 @@ class Search:
                 (self.valid_payloads[chosen], torch.from_numpy(self.valid_labels[chosen])),
             )
 
+    @property
+    def _kept(self) -> str:
+        """What a stop leaves."""
+        return f"{CHECKPOINT} holds the last good epoch, from which the command then goes on" if self.epoch else "no epoch was good yet"
+
     def _check_finite(self, what: str, *values: torch.Tensor) -> None:
         if not all(bool(torch.isfinite(value).all()) for value in values):
             raise SearchStopped(
                 f"{what} must be finite; it is not at iteration {len(self.history)}. Lower learning_rate (now {self.config.learning_rate}) or "
-                f"architecture_rate (now {self.config.architecture_rate}); {CHECKPOINT} holds the last good epoch"
+                f"architecture_rate (now {self.config.architecture_rate}); {self._kept}"
             )
 
     def _check_alive(self, entries: list[dict[str, Any]]) -> None:
@@ -288,7 +302,7 @@ class Search:
             if not SILENT <= rate <= SATURATED:
                 raise SearchStopped(
                     f"every layer must fire between {SILENT} and {SATURATED} spikes a timestep; layer {number} is at {rate:.2g} by iteration "
-                    f"{len(self.history) - 1}. Turn plasticity on, raise training.rate_target or rate_weight; {CHECKPOINT} holds the last good epoch"
+                    f"{len(self.history) - 1}. Turn plasticity on or raise rate_weight, or training.rate_target in another --output; {self._kept}"
                 )
 
     def _log(self, folder: Path, logits: list[np.ndarray]) -> None:

@@ -170,6 +170,21 @@ def test_a_loss_that_is_no_number_stops_and_the_last_good_epoch_stays(tmp_path, 
     assert len(run_search(SMALL, Toy(), tmp_path).history) == 9
 
 
+def test_a_stopped_search_goes_on_from_its_last_good_epoch_under_remedied_settings(tmp_path):
+    run_search(dataclasses.replace(SMALL, epochs=1), Toy(), tmp_path)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(SearchStopped, match=r"every architecture logit must be finite"):
+        run_search(dataclasses.replace(SMALL, architecture_rate=float("inf")), Toy(), tmp_path)
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    search = run_search(dataclasses.replace(SMALL, architecture_rate=0.01, learning_rate=0.02), Toy(), tmp_path)
+    assert len(search.history) == 9
+    assert search.changes == [{"learning_rate": 0.03, "architecture_rate": 0.05, "until_epoch": 1}]
+    assert search.architecture_optimizer.param_groups[0]["lr"] == 0.01
+    with pytest.raises(UsageError, match="architecture_rate differ"):
+        run_search(dataclasses.replace(SMALL, architecture_rate=0.02), Toy(), tmp_path)  # nothing is left to go on with
+    assert search.weight_optimizer.param_groups[0]["lr"] == Search(search.config, Toy()).weight_optimizer.param_groups[0]["lr"]
+
+
 def test_logits_that_are_no_numbers_stop_the_search():
     search = Search(dataclasses.replace(SMALL, architecture_rate=float("inf")), Toy())
     with pytest.raises(SearchStopped, match=r"every architecture logit must be finite"):
