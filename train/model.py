@@ -25,6 +25,7 @@ from .topology import Link, Topology, hand_set
 
 __all__ = ["LayerConfig", "ModelConfig", "Outputs", "SCMLModel", "decay_factor", "with_timescales"]
 
+LONGEST_DELAY = 255  # A3 of docs/semantics.md
 LEAK_MARGIN = 64  # least threshold * (1 - decay), in membrane units: below it the truncation leak of D1 is felt
 NORMAL_SPREAD = 0.4  # of a normalized drive, in nominal thresholds: thresholds of two or three spreads then lie near the nominal one
 
@@ -192,6 +193,9 @@ class SCMLModel(nn.Module):
                 raise UsageError(f"inhibitory must be below 0 and thresholds above it, not {layer.inhibitory} and {layer.threshold}: correct the recipe")
             if not layer.delays or min(layer.delays) < 0 or len(set(layer.delays)) < len(layer.delays):
                 raise UsageError(f"delays must be different numbers of timesteps from 0 up, at least one, not {layer.delays}")
+            if max(layer.delays) > LONGEST_DELAY:
+                over = max(layer.delays) - LONGEST_DELAY
+                raise UsageError(f"delays must be at most {LONGEST_DELAY} timesteps, not {max(layer.delays)}: take {over} off, or a coarser timestep")
             if layer.learn_delays and (layer.delays != tuple(range(len(layer.delays))) or layer.delay_sigma <= 0):
                 raise UsageError(
                     f"learnt delays must be among 0, 1, ... D with delay_sigma above 0, not {layer.delays} and {layer.delay_sigma}: correct the recipe"

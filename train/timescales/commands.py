@@ -46,7 +46,7 @@ def timescale(
     from ..recipe import with_settings
     from .config import load_recipe
     from .result import finish, write_front
-    from .search import run_trials, run_workers
+    from .search import chosen, run_trials, run_workers
 
     torch.set_num_threads(1)
     numba.set_num_threads(1)
@@ -65,6 +65,7 @@ def timescale(
             run_workers(config, data, output, workers)
         study = run_trials(config, source, output, report=show)
         bar.update(task, completed=config.trials)
+        chosen(study)  # there must be one, before anything is written of it
         write_front(study, output)
         task = bar.add_task("training", total=config.training.epochs, state="")
         result = finish(

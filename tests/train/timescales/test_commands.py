@@ -67,6 +67,7 @@ def test_bad_input_is_refused_in_a_sentence(search, tmp_path, setting, code, sen
     assert (found, out) == (code, "")
     assert sentence in err
     assert not (tmp_path / "run" / "network").exists()
+    assert not (tmp_path / "run" / "plots").exists()
 
 
 def test_the_page_of_results_is_what_its_program_writes(tmp_path, monkeypatch):

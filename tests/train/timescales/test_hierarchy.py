@@ -165,6 +165,11 @@ def test_the_gradient_of_a_learnt_delay_points_to_where_the_cause_lies():
     assert (model.places["0"].grad * model.feed_forward[0].detach()).min() > 0  # later where the weight is to grow, earlier where it is to fall
 
 
+def test_a_delay_that_no_file_holds_is_refused_before_training_and_by_how_much():
+    with pytest.raises(UsageError, match="delays must be at most 255 timesteps, not 300: take 45 off"):
+        SCMLModel(ModelConfig(layers=(LayerConfig(neurons=8, motif=8, delays=(0, 300)),)), 4, 2, 1)
+
+
 @pytest.mark.parametrize("delays", [(0, 2, 4), (1, 2)])
 def test_learnt_delays_need_consecutive_candidates(delays):
     with pytest.raises(UsageError, match="learnt delays must be among 0, 1"):
