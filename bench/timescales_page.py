@@ -94,6 +94,7 @@ def front_figure(found: dict[str, Any]) -> Figure:
             axes.plot(x, y, "o", color="#1f6fb2", ms=4)
             axes.annotate(str(trial["trial"]), (x, y), (3, 3), textcoords="offset points", fontsize=6)
         axes.set_xlabel(label)
+        axes.margins(0.12)
     figure.axes[0].set_ylabel("accuracy on valid, %")
     return figure
 

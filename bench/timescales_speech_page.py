@@ -23,13 +23,24 @@ BLUE = "#1f6fb2"
 Pair = tuple[str, str]
 
 
-def difference(clips: dict[str, Any], pairs: list[Pair], seeds: slice = slice(None)) -> Difference:
-    """An arm less its rival, averaged over ``pairs`` of them and over seeds, on the clips on which all were tested."""
+def shares(clips: dict[str, Any], pairs: list[Pair], seeds: slice) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Share of right answers to each clip of arms and of their rivals, over ``pairs`` of them and over seeds, and who speaks; clips that all were tested on."""
     labels, names = np.array(clips["label"]), np.array(clips["cluster"])
     found = [[np.array(clips["predicted"][ARMS[name]])[seeds] for name in pair] for pair in pairs]
     tested = np.all([answers[0] >= 0 for pair in found for answers in pair], 0)
     right, theirs = (np.mean([(pair[side][:, tested] == labels[tested]).mean(0) for pair in found], 0) for side in (0, 1))
-    return clustered_bootstrap(right, theirs, names[tested].tolist())
+    return right, theirs, names[tested].tolist()
+
+
+def difference(clips: dict[str, Any], pairs: list[Pair], seeds: slice = slice(None)) -> Difference:
+    """Arms less their rivals, with an interval over speakers."""
+    return clustered_bootstrap(*shares(clips, pairs, seeds))
+
+
+def by_seed(clips: dict[str, Any], pairs: list[Pair], seeds: range) -> list[float]:
+    """Arms less their rivals in points, a seed each."""
+    found = [shares(clips, pairs, slice(seed, seed + 1)) for seed in seeds]
+    return [100 * float((right - theirs).mean()) for right, theirs, _ in found]
 
 
 def differences(clips: dict[str, Any] | None) -> dict[Pair, Difference]:
@@ -69,9 +80,9 @@ def depths(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Fig
     for name, row in _rows(table):
         shown = {"none": "3 layers", "hierarchy": "3 layers, hierarchy"}.get(name, name)
         answers = np.array(clips["predicted"][ARMS[name]])
-        by_seed = ", ".join(f"{100 * share:.1f}" for share in (answers == np.array(clips["label"])).mean(1))
+        each = ", ".join(f"{100 * share:.1f}" for share in (answers == np.array(clips["label"])).mean(1))
         work = row["per_second"]["synaptic_operations"]
-        text.append(f"| {shown} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {by_seed} | {work:,.0f} |")
+        text.append(f"| {shown} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {each} | {work:,.0f} |")
     asked: list[tuple[str, list[Pair], slice]] = [("3 layers (the main comparison)", [DEPTHS[3]], slice(None))]
     if seeds > 1:
         asked.append((f"3 layers, seeds 1 to {seeds - 1} alone" if seeds > 2 else "3 layers, seed 1 alone", [DEPTHS[3]], slice(1, None)))
@@ -79,8 +90,8 @@ def depths(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Fig
     asked.append(("2, 3 and 4 layers together", list(DEPTHS.values()), slice(None)))
     text += ["", "![gain by depth](timescales_depths.svg)", "", "| hierarchy less none | points | by seed | 95 % interval | p | |", "|---|---|---|---|---|---|"]
     for what, pairs, chosen in asked:
-        one, apart = difference(clips, pairs, chosen), [difference(clips, pairs, slice(k, k + 1)).mean for k in range(seeds)[chosen]]
-        each = ", ".join(f"{100 * mean:+.1f}" for mean in apart)
+        one = difference(clips, pairs, chosen)
+        each = ", ".join(f"{gained:+.1f}" for gained in by_seed(clips, pairs, range(seeds)[chosen]))
         text.append(f"| {what} | {100 * one.mean:+.1f} | {each} | {_interval(one)} | {one.p:.2g} | {_verdict(one)} |")
     figure = Figure((4.2, 2.8), layout="constrained")
     axes = figure.subplots()
@@ -88,7 +99,7 @@ def depths(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Fig
         one = difference(clips, [pair])
         axes.plot([n, n], [100 * one.low, 100 * one.high], color=BLUE, lw=1.5)
         axes.plot(n, 100 * one.mean, "o", color=BLUE, ms=5)
-        axes.plot([n + 0.12] * seeds, [100 * difference(clips, [pair], slice(k, k + 1)).mean for k in range(seeds)], ".", color="0.55", ms=5)
+        axes.plot([n + 0.12] * seeds, by_seed(clips, [pair], range(seeds)), ".", color="0.55", ms=5)
     axes.axhline(0, color="0.5", lw=0.8)
     axes.set_xticks(list(DEPTHS), [f"{n} layers" for n in DEPTHS])
     axes.set(xlim=(1.6, 4.5), ylabel="hierarchy less none, points")
