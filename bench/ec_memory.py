@@ -111,14 +111,15 @@ def section() -> str:
     """Markdown of what was measured, for docs/results/ec.md."""
     networks = json.loads(RESULTS.read_text())["networks"] if RESULTS.exists() else {}
     lines = [
-        "| network | synapses | C, bytes of connections | C, all tables | core, kbit plain | shared | indices | bitmap | chosen |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---|",
+        "| network | synapses | C, bytes of connections | C, all tables | core, kbit plain | shared | indices | bitmap | chosen | its block RAMs |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---|---:|",
     ]
     for name, found in networks.items():
         before, after = found["c"]["without_hints"], found["c"]["with_hints"]
+        chosen = found["core"]["with_hints"]
         bits = [f"{found['core']['packings'][packing]['memory_bits'] / 1000:.0f}" for packing in PACKINGS]
         sizes = [f"{before[key]:,} -> {after[key]:,}" for key in ("connection_bytes", "flash_bytes")]
-        lines.append(" | ".join([f"| {name}", f"{found['synapses']:,}", *sizes, *bits, f"{found['core']['with_hints']} |"]))
+        lines.append(" | ".join([f"| {name}", f"{found['synapses']:,}", *sizes, *bits, chosen, f"{found['core']['packings'][chosen]['block_rams']} |"]))
     lines += ["", "| network | backend | timesteps | membranes compared | differences |", "|---|---|---:|---:|---:|"]
     for name, found in networks.items():
         for row in found.get("verified", {}).get("backends", []):

@@ -68,6 +68,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     **{f"cartpole_plain_step_{seed}": (CART, ["method.adam=false", f"seed={seed}"]) for seed in SEEDS},
     **{f"cartpole_excitatory_{seed}": (CART, ["network.excitatory=0.75", f"seed={seed}"]) for seed in SEEDS},
     **{f"cartpole_unrounded_{seed}": (CART, ["network.payload_bits=0", f"seed={seed}"]) for seed in SEEDS},
+    **{f"cartpole_small_{seed}": (CART, ["network.neurons=192", f"seed={seed}"]) for seed in SEEDS},
     "hopper_ec_0": ("hopper", ["task.final=20"]),
     "hopper_es_rsnn_0": ("hopper", [*MODELS["es_rsnn"], "task.final=20"]),
     **{f"keywords_{seed}": ("keywords", [f"seed={seed}"]) for seed in SEEDS},

@@ -25,6 +25,7 @@ ABLATIONS = {
     "reference": "released code's quirks",
     "plain_step": "plain steps in place of Adam",
     "excitatory": "75 % excitatory",
+    "small": "192 neurons, which fit an iCE40UP5K",
     "es_rsnn_slow": "ES with weights, learning rate 0.05",
 }
 VARIANTS = {
