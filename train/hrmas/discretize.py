@@ -27,8 +27,8 @@ def found_topologies(supernet: Supernet) -> list[Topology]:
     for number, topology in enumerate(topologies):
         if not topology.types.any():
             raise SearchStopped(
-                f"a found topology must have links, but every type of layer {number} (motif size {topology.size}) is none: lower price, or search with more "
-                "epochs or another seed in another --output"
+                f"a found topology must have links, but every type of layer {number} (motif size {topology.size}) is none: search on with more epochs and a "
+                "lower price, or with another seed in another --output"
             )
     return topologies
 

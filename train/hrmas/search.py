@@ -34,7 +34,7 @@ __all__ = ["CHECKPOINT", "Search", "run_search"]
 
 CHECKPOINT = "search.pt"
 MAY_CHANGE = ("epochs", "keep_intrinsic", "kinds")  # between the pieces of one run
-REMEDIES = ("learning_rate", "architecture_rate", "rate_weight", "plasticity")  # as well, for a search that was stopped and goes on; in ``changes``
+REMEDIES = ("learning_rate", "architecture_rate", "rate_weight", "plasticity", "price")  # as well, for a search that was stopped and goes on; in ``changes``
 SILENT, SATURATED = 1e-4, 0.95  # mean rates of a layer that end a search
 PERTURBATION = 0.1  # of the finite difference, as a share of the length of all weights: a smaller one moves few weights to another integer
 Batch = tuple[np.ndarray, torch.Tensor]

@@ -245,7 +245,7 @@ def test_a_topology_without_any_link_is_refused():
     net = supernet()
     with torch.no_grad():
         net.candidates[1].link_logits[:, 0] = 9.0
-    with pytest.raises(SearchStopped, match=r"must have links, but every type of layer 1 \(motif size 2\) is none: lower price"):
+    with pytest.raises(SearchStopped, match=r"must have links, but every type of layer 1 \(motif size 2\) is none: search on with more epochs"):
         found_topologies(net)
 
 
