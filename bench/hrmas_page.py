@@ -82,13 +82,21 @@ CONTROLS = {  # not in the paper
     "second-order": "Is the architecture better found at weights one step ahead?",
 }
 MORE = """\
-## More seeds
+## Commands
+
+    python bench/hrmas.py runs/corpora/XXXX --folds 5                                             # what is finished is kept, --list shows what is missing
+    python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 2 --arms full no-plasticity random random-search
+    python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 2 --summarize                       # bench/results/hrmas.json
+    ormia search hrmas keywords --data runs/corpora/XXXX --output runs/motifs --set training.epochs=30
+    python bench/hrmas_core.py runs/bench/hrmas/463ec2fe2d16/full_seed0_fold0/network/net.ormia --data runs/corpora/XXXX --clips 5
+    python bench/hrmas_repair.py runs/corpora/XXXX
+    python bench/hrmas_page.py bench/results/hrmas.json --search runs/motifs/metrics.json \\
+        --core bench/results/hrmas_core.json --repair bench/results/hrmas_repair.json             # this page
+
+More seeds: a larger `--seeds`; `--arms` and `--only FOLD` divide the work. At full scale, 256 neurons, 20 epochs of search and 60 of training:
 
     python bench/hrmas.py runs/corpora/XXXX --folds 5 --seeds 2 --recipe keywords \\
         --parts bench/results/hrmas_keywords --output bench/results/hrmas_keywords.json
-
-runs the table at full scale: 256 neurons, 20 epochs of search, 60 of training, ten trainings of every arm. `--arms` and `--only FOLD` divide the work, `--list`
-shows what is missing; what is finished is kept.
 """
 PAPER = {"no-plasticity": -1.24, "no-lateral": -0.71, "no-motifs": -8.09, "dense": -2.34}  # points on TI46-Alpha against 96.44 %, one number each
 
