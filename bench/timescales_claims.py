@@ -58,7 +58,7 @@ def points(one: Difference) -> str:
     return f"{100 * one.mean:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
 
 
-def claims(tables: dict[str, dict[str, Any] | None], differences: dict[tuple[str, str], Difference]) -> list[str]:
+def claims(tables: dict[str, dict[str, Any] | None], differences: dict[tuple[str, str], Difference], by_depth: dict[int, Difference]) -> list[str]:
     """The table: a line a claim, of what there are figures for.
 
     Parameters
@@ -67,6 +67,8 @@ def claims(tables: dict[str, dict[str, Any] | None], differences: dict[tuple[str
         Of MTS-XOR by name.
     differences : dict
         On speech, by arm and rival.
+    by_depth : dict
+        On speech, of a hierarchy over none, by layers.
     """
     lines = ["| claim | published | here | reproduced |", "|---|---|---|---|"]
     lines += [_curve(depth, found) for depth, found in curves(tables["spread"]).items()]
@@ -75,6 +77,11 @@ def claims(tables: dict[str, dict[str, Any] | None], differences: dict[tuple[str
     if main:
         published = "+1.7 to +4.4 points on SHD, +2.1 on SSC"
         lines.append(_line("a hierarchy gains on speech at equal parameters", published, f"{points(main)} on ten words", _sign(main)))
+    if by_depth:
+        verdicts = {depth: _sign(one) for depth, one in by_depth.items()}
+        verdict = verdicts[3] if len(set(verdicts.values())) == 1 else "; ".join(f"{depth}: {said}" for depth, said in verdicts.items())
+        here = "; ".join(f"{depth}: {points(one)}" for depth, one in by_depth.items())
+        lines.append(_line(f"it gains at {', '.join(map(str, by_depth))} layers", "+2.1, +4.4, +2.2 points on SHD", here, verdict))
     if tables["gain"]:
         lines.append(_gain(curves(tables["spread"])["2 x 10"], curves(tables["gain"])["2 x 10"]))
     only = differences.get(("input gain only", "none"))

@@ -3,12 +3,13 @@
 
     ormia data --data RECORDINGS --noise NOISE --output runs/corpora
     python bench/timescales_speech.py runs/corpora/KEY --folds 3
-    python bench/timescales_speech.py runs/corpora/KEY --folds 3 --seeds 3 --table depths
+    python bench/timescales_speech.py runs/corpora/KEY --folds 3 --table depths
+    python bench/timescales_speech.py runs/corpora/KEY --folds 3 --seeds 3 --table seeds
     python bench/timescales_speech.py runs/corpora/KEY --folds 5 --seeds 5
 
-Tables: speech (what a hierarchy brings, and what else might be the cause), depths (2, 3 and 4 layers, with and without hierarchy). Runs bench/accuracy.py
-with these arms: every run is kept under --work, and the same command goes on where it stopped. Arms finish in order of interest, all folds of one before
-the next.
+Tables: speech (what a hierarchy brings, and what else might be the cause), depths (2, 3 and 4 layers, with and without hierarchy), seeds (the main
+comparison alone). Runs bench/accuracy.py with these arms: every run is kept under --work, and the same command goes on where it stopped. Arms finish in order
+of interest, all folds of one before the next.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ ARMS = {
 TABLES = {
     "speech": [arm for arm in ARMS if " layers" not in arm],
     "depths": ["2 layers", "2 layers, hierarchy", "none", "hierarchy", "4 layers", "4 layers, hierarchy"],
+    "seeds": ["none", "hierarchy"],
 }
 
 
