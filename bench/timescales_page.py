@@ -228,10 +228,10 @@ def main() -> None:
     options = parser.parse_args()
     folder = make_folder(options.output)
     tables = {name: read(options.results, name) for name in ("spread", "tau", "gain", "silent", "emergence", "beyond")}
-    table, answers, deep, deep_answers = (read(options.results, name) for name in ("speech", "speech_clips", "depths", "depths_clips"))
+    table, answers, deep, deep_answers, seeds = (read(options.results, name) for name in ("speech", "speech_clips", "depths", "depths_clips", "seeds_clips"))
     found = differences(answers)
     by_depth = {depth: difference(deep_answers, [pair]) for depth, pair in DEPTHS.items()} if deep_answers else {}
-    over_seeds = {DEPTHS[depth]: one for depth, one in by_depth.items()}
+    over_seeds = {DEPTHS[3]: difference(seeds, [DEPTHS[3]])} if seeds else {}
     lines = [
         "# Timescales",
         "",
@@ -248,7 +248,7 @@ def main() -> None:
         write_figure(emergence_figure(tables["emergence"]), folder / "timescales_emergence.svg")
     lines += integers(read(options.results, "integers"), read(options.results, "engine"), read(options.results, "integers_verify"))
     if deep and deep_answers:
-        text, figure = depths(deep, deep_answers)
+        text, figure = depths(deep, deep_answers, seeds)
         lines += section("Keyword spotting on speech: depth and seeds", text)
         write_figure(figure, folder / "timescales_depths.svg")
     if table and answers:

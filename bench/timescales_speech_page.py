@@ -37,9 +37,10 @@ def difference(clips: dict[str, Any], pairs: list[Pair], seeds: slice = slice(No
     return clustered_bootstrap(*shares(clips, pairs, seeds))
 
 
-def by_seed(clips: dict[str, Any], pairs: list[Pair], seeds: range) -> list[float]:
+def by_seed(clips: dict[str, Any], pairs: list[Pair], seeds: slice) -> list[float]:
     """Arms less their rivals in points, a seed each."""
-    found = [shares(clips, pairs, slice(seed, seed + 1)) for seed in seeds]
+    there = range(len(clips["predicted"][ARMS[pairs[0][0]]]))[seeds]
+    found = [shares(clips, pairs, slice(seed, seed + 1)) for seed in there]
     return [100 * float((right - theirs).mean()) for right, theirs, _ in found]
 
 
@@ -54,9 +55,7 @@ def speech(table: dict[str, Any], found: dict[Pair, Difference]) -> tuple[list[s
         *_heading(table, "With one seed an interval tells of speakers, not of initial weights." if table["seeds"] == 1 else ""),
         "| arm | synapses | accuracy on all clips, % | by fold, % | synaptic operations, 1/s |", "|---|---|---|---|---|",
     ]  # fmt: skip
-    for name, row in _rows(table):
-        folds = ", ".join(f"{100 * run['test']:.1f}" for run in row["runs"])
-        text.append(f"| {name} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {folds} | {row['per_second']['synaptic_operations']:,.0f} |")
+    text += [_row(name, row) for name, row in _rows(table)]
     text += ["", "![differences on speech](timescales_speech.svg)", "", "| arm | against | points | 95 % interval | p | |", "|---|---|---|---|---|---|"]
     for (arm, rival), one in found.items():
         main = " (the main comparison)" if (arm, rival) == PAIRS[0] else ""
@@ -73,37 +72,35 @@ def speech(table: dict[str, Any], found: dict[Pair, Difference]) -> tuple[list[s
     return text, figure
 
 
-def depths(table: dict[str, Any], clips: dict[str, Any]) -> tuple[list[str], Figure]:
-    """What a hierarchy brings to 2, 3 and 4 layers, by seed and over seeds."""
-    seeds = table["seeds"]
-    text = [*_heading(table), "| arm | synapses | accuracy on all clips, % | by seed, % | synaptic operations, 1/s |", "|---|---|---|---|---|"]
-    for name, row in _rows(table):
-        shown = {"none": "3 layers", "hierarchy": "3 layers, hierarchy"}.get(name, name)
-        answers = np.array(clips["predicted"][ARMS[name]])
-        each = ", ".join(f"{100 * share:.1f}" for share in (answers == np.array(clips["label"])).mean(1))
-        work = row["per_second"]["synaptic_operations"]
-        text.append(f"| {shown} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {each} | {work:,.0f} |")
-    asked: list[tuple[str, list[Pair], slice]] = [("3 layers (the main comparison)", [DEPTHS[3]], slice(None))]
-    if seeds > 1:
-        asked.append((f"3 layers, seeds 1 to {seeds - 1} alone" if seeds > 2 else "3 layers, seed 1 alone", [DEPTHS[3]], slice(1, None)))
-    asked += [(f"{n} layers", [pair], slice(None)) for n, pair in DEPTHS.items() if n != 3]
-    asked.append(("2, 3 and 4 layers together", list(DEPTHS.values()), slice(None)))
+def depths(table: dict[str, Any], clips: dict[str, Any], seeds: dict[str, Any] | None) -> tuple[list[str], Figure]:
+    """What a hierarchy brings to 2, 3 and 4 layers, and to 3 layers over further seeds; ``seeds`` are the answers of these."""
+    text = [*_heading(table), "| arm | synapses | accuracy on all clips, % | by fold, % | synaptic operations, 1/s |", "|---|---|---|---|---|"]
+    shown = {"none": "3 layers", "hierarchy": "3 layers, hierarchy"}
+    text += [_row(shown.get(name, name), row) for name, row in _rows(table)]
+    asked = [(f"{n} layers", clips, [pair], slice(None)) for n, pair in DEPTHS.items()] + [
+        ("2, 3 and 4 layers together", clips, [*DEPTHS.values()], slice(None))
+    ]
+    if seeds:
+        of_seeds, last = [DEPTHS[3]], len(seeds["predicted"][ARMS["none"]]) - 1
+        asked.append((f"3 layers, seeds 0 to {last} (the main comparison)", seeds, of_seeds, slice(None)))
+        asked.append((f"3 layers, seeds 1 to {last} alone" if last > 1 else "3 layers, seed 1 alone", seeds, of_seeds, slice(1, None)))
     text += ["", "![gain by depth](timescales_depths.svg)", "", "| hierarchy less none | points | by seed | 95 % interval | p | |", "|---|---|---|---|---|---|"]
-    for what, pairs, chosen in asked:
-        one = difference(clips, pairs, chosen)
-        each = ", ".join(f"{gained:+.1f}" for gained in by_seed(clips, pairs, range(seeds)[chosen]))
+    for what, answers, pairs, chosen in asked:
+        one = difference(answers, pairs, chosen)
+        each = ", ".join(f"{gained:+.1f}" for gained in by_seed(answers, pairs, chosen))
         text.append(f"| {what} | {100 * one.mean:+.1f} | {each} | {_interval(one)} | {one.p:.2g} | {_verdict(one)} |")
     figure = Figure((4.2, 2.8), layout="constrained")
     axes = figure.subplots()
     for n, pair in DEPTHS.items():
-        one = difference(clips, [pair])
+        answers = seeds if seeds and n == 3 else clips
+        one, each = difference(answers, [pair]), by_seed(answers, [pair], slice(None))
         axes.plot([n, n], [100 * one.low, 100 * one.high], color=BLUE, lw=1.5)
         axes.plot(n, 100 * one.mean, "o", color=BLUE, ms=5)
-        axes.plot([n + 0.12] * seeds, by_seed(clips, [pair], range(seeds)), ".", color="0.55", ms=5)
+        axes.plot([n + 0.12] * len(each), each, ".", color="0.55", ms=5)
     axes.axhline(0, color="0.5", lw=0.8)
     axes.set_xticks(list(DEPTHS), [f"{n} layers" for n in DEPTHS])
-    axes.set(xlim=(1.6, 4.5), ylabel="hierarchy less none, points")
-    axes.text(0.98, 0.02, "dot: all seeds, line: 95 % interval over speakers; gray: each seed", fontsize=6, ha="right", transform=axes.transAxes)
+    axes.set(xlim=(1.6, 4.4), ylabel="hierarchy less none, points")
+    axes.set_title("dot: all seeds; line: 95 % interval over speakers; gray: each seed", fontsize=6)
     return text, figure
 
 
@@ -116,6 +113,11 @@ def _heading(table: dict[str, Any], more: str = "") -> list[str]:
 def _rows(table: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     names = {text: name for name, text in ARMS.items()}
     return [(names[arm], row) for arm, row in table["arms"].items()]
+
+
+def _row(name: str, row: dict[str, Any]) -> str:
+    folds = ", ".join(f"{100 * run['test']:.1f}" for run in row["runs"])
+    return f"| {name} | {row['cost']['synapses']:,} | {100 * row['test']['mean']:.1f} | {folds} | {row['per_second']['synaptic_operations']:,.0f} |"
 
 
 def _interval(one: Difference) -> str:
