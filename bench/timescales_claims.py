@@ -136,12 +136,11 @@ def _flat(depth: str, found: dict[int, dict[str, Any]]) -> str:
 
 
 def _gain(spread: dict[int, dict[str, Any]], gain: dict[int, dict[str, Any]]) -> str:
-    """Yes where not half of the gain is left without the larger drive."""
-    whole, left = (100 * (table[500]["median"] - table[0]["median"]) for table in (spread, gain))
-    lost = 100 * (gain[0]["median"] - gain[-500]["median"])
-    here = f"2 x 10, 0 to +500 ms: {whole:+.1f} points, without input gain {left:+.1f}; -500 to 0 ms without it {lost:+.1f}"
-    verdict = "yes" if left < whole / 2 else "no"
-    return _line("(our notes) on MTS-XOR most of that rise above 0 ms is input gain, not memory", "not tested", here, verdict)
+    """Yes for a spread where not half of its gain is left without the larger drive."""
+    whole, left = ({x: 100 * (table[x]["median"] - table[0]["median"]) for x in (-500, 200, 500)} for table in (spread, gain))
+    here = "; ".join(f"0 to {x:+d} ms: {whole[x]:+.1f} points, without input gain {left[x]:+.1f}" for x in whole)
+    verdict = "; ".join(f"{x:+d} ms: {'yes' if abs(left[x]) < abs(whole[x]) / 2 or left[x] * whole[x] < 0 else 'no'}" for x in whole)
+    return _line("(our notes) on MTS-XOR, 2 x 10, most of the difference is input gain, not memory", "not tested", here, verdict)
 
 
 def _emergence(row: dict[str, Any]) -> str:

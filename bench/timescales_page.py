@@ -143,9 +143,7 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         if tables["silent"]:
             worst = [100 * run for row in tables["silent"]["rows"] for run in row["test"]["runs"]]
             text[0] += f" Scaled by (1 - decay) alone nothing is learnt: {min(worst):.1f} to {max(worst):.1f} % in {len(worst)} trainings."
-        lines += section(
-            "MTS-XOR: the same without the input gain", [*text, *sweep_rows(tables, "gain", "spread"), "", gain_words(spread, gain), "", made(gain)]
-        )
+        lines += section("MTS-XOR: the same without the input gain", [*text, *sweep_rows(tables, "gain", "spread"), "", made(gain)])
     if tau:
         lines += section("MTS-XOR: without hierarchy", [*sweep_rows(tables, "tau", "time constant"), "", made(tau)])
     if emergence:
@@ -208,16 +206,6 @@ def verify_words(verified: dict[str, Any]) -> str:
     ran = ", ".join(f"{one['backend']} ({one['clips']} clips)" for one in verified["backends"] if one.get("clips"))
     events = "" if "corpus" in verified["clips"] else ", random events"
     return f"`ormia verify`, {ran}{events}: {verified['differences']} differences in any membrane, spike or score."
-
-
-def gain_words(spread: dict[str, Any] | None, gain: dict[str, Any]) -> str:
-    """What a hierarchy of +500 ms brings over none, with and without its gain."""
-    steps = []
-    for label, table in (("as published", spread), ("without the gain", gain)):
-        points = curves(table).get("2 x 10", {})
-        if {0, 500} <= set(points):
-            steps.append(f"{label} {100 * (points[500]['median'] - points[0]['median']):+.1f} points")
-    return f"From no hierarchy to +500 ms, medians: {'; '.join(steps)}."
 
 
 def main() -> None:
