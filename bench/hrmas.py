@@ -56,7 +56,9 @@ SEARCHES: dict[str, list[str]] = {
     "priced-more": ["price.memory=0.5"], "second-order": ["order=2"],
 }  # fmt: skip
 ARMS = (*SEARCHES, "kept", "dense", "feedforward", "dense-weights", "feedforward-weights", "random", "random-search", "hand", "evolved")
-EVOLUTION = ["network.motif=16", "method.family=1", "method.population=64"]  # families share recurrence, which is what is searched here
+EVOLUTION = [  # families would share recurrence, which is what is searched here; links have evidence from all motifs and take larger steps
+    "network.motif=16", "method.family=1", "method.population=64", "task.episodes=96", "method.exploration=0.3", "method.learning_rate=1.0",
+]  # fmt: skip
 SHORT = 6  # a random topology is judged after this share of the epochs
 
 
@@ -262,19 +264,21 @@ class Part:
             self.corpus.save(Path(folder) / "corpus")
             began = time.process_time()
             evolution = Evolution.start(config, keyword_task(config.task, config.seed, Path(folder) / "corpus"))
+        start = evolution.method.deployed()  # type: ignore[attr-defined]
         while time.process_time() - began < budget:
             evolution.advance(Workers())
         spent, fitness = time.process_time() - began, [entry["fitness"] for entry in evolution.history]
         method: Any = evolution.method
         found: MotifTopology = method.topology
-        (hint,) = found.hints(method.deployed())
+        (hint,), (first,) = found.hints(method.deployed()), found.hints(start)
+        moved = len(set(hint.intra) ^ set(first.intra)) + len(set(hint.lateral) ^ set(first.lateral))
         types = np.where(np.arange(found.size) < config.network.n_excitatory // found.count, Link.EXCITATORY, Link.INHIBITORY).astype(np.int8)
         intra, lateral = np.zeros((found.size, found.size), np.int8), np.zeros((len(found.deltas), found.size), np.int8)
         for source, target in hint.intra:
             intra[source, target] = types[source]
         for delta, neuron in hint.lateral:
             lateral[found.deltas.index(delta), neuron] = types[neuron]
-        figures = {"cpu_seconds": spent, "budget": budget, "generations": len(fitness), "fitness": fitness}
+        figures = {"cpu_seconds": spent, "budget": budget, "generations": len(fitness), "fitness": fitness, "links_moved": moved}
         return with_topology(self.config.training, Topology(intra, found.deltas, lateral), self.neurons), figures
 
 
@@ -308,6 +312,7 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
         sizes = [seen for part in own.values() if (seen := (part["search"] or {}).get("size_after_phase")) and part["topology"]]
         row["sizes"] = [len(part["topology"][0]) for part in own.values()] if sizes else None
         row["rate"] = float(np.mean([part["search"]["rate"] for part in own.values()])) if sizes else None
+        row["evolution"] = _of_evolution(list(own.values())) if arm == "evolved" else None
         row["exact"] = all(part["exact"] for part in own.values())
         both = [key for key in own if ("full", *key) in found]
         if arm != "full" and both:
@@ -324,6 +329,19 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
             row["detectable"] = all(one["low"] > 0 or one["high"] < 0 for one in (row["less_full"], row["over_parts"]))
         rows.append(row)
     return rows
+
+
+def _of_evolution(parts: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over searches: generations, fitness of the first and the last tenth of them, links that moved and links found."""
+    searches = [part["search"] for part in parts]
+    tenths = [max(1, found["generations"] // 10) for found in searches]
+    return {
+        "generations": statistics.fmean(found["generations"] for found in searches),
+        "first": statistics.fmean(statistics.fmean(found["fitness"][:n]) for found, n in zip(searches, tenths, strict=True)),
+        "last": statistics.fmean(statistics.fmean(found["fitness"][-n:]) for found, n in zip(searches, tenths, strict=True)),
+        "links_moved": statistics.fmean(found["links_moved"] for found in searches),
+        "links": statistics.fmean(part["links"]["excitatory"] + part["links"]["inhibitory"] for part in parts),
+    }
 
 
 def paired_interval(differences: list[float]) -> dict[str, float | int]:
