@@ -143,6 +143,8 @@ def mts_xor(tables: dict[str, dict[str, Any] | None]) -> list[str]:
         if tables["silent"]:
             worst = [100 * run for row in tables["silent"]["rows"] for run in row["test"]["runs"]]
             text[0] += f" Scaled by (1 - decay) alone nothing is learnt: {min(worst):.1f} to {max(worst):.1f} % in {len(worst)} trainings."
+        each = ", ".join(f"{100 * run:.1f}" for run in curves(gain)["2 x 10"][500]["runs"])
+        text[0] += f" Seeds at +500 ms: {each} %."
         lines += section("MTS-XOR: the same without the input gain", [*text, *sweep_rows(tables, "gain", "spread"), "", made(gain)])
     if tau:
         lines += section("MTS-XOR: without hierarchy", [*sweep_rows(tables, "tau", "time constant"), "", made(tau)])
