@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from ormia.edge.files import make_folder, write_whole
 from timescales_claims import CEILING, PUBLISHED, claims, curves, percent
-from timescales_speech_page import DEPTHS, depths, difference, differences, speech
+from timescales_speech_page import DEPTHS, depths, depths_run, difference, differences, speech
 
 COLORS = {"2 x 10": "#1f6fb2", "3 x 10": "#c8442e"}
 
@@ -220,7 +220,7 @@ def main() -> None:
     tables = {name: read(options.results, name) for name in ("spread", "tau", "gain", "silent", "emergence", "beyond")}
     table, answers, deep, deep_answers, seeds = (read(options.results, name) for name in ("speech", "speech_clips", "depths", "depths_clips", "seeds_clips"))
     found = differences(answers)
-    by_depth = {depth: difference(deep_answers, [pair]) for depth, pair in DEPTHS.items()} if deep_answers else {}
+    by_depth = {depth: difference(deep_answers, [pair]) for depth, pair in depths_run(deep_answers).items()} if deep_answers else {}
     over_seeds = {DEPTHS[3]: difference(seeds, [DEPTHS[3]])} if seeds else {}
     lines = [
         "# Timescales",

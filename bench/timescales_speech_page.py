@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ormia.train.comparison import Difference, clustered_bootstrap
 from timescales_speech import ARMS
 
-__all__ = ["DEPTHS", "depths", "difference", "differences", "speech"]
+__all__ = ["DEPTHS", "depths", "depths_run", "difference", "differences", "speech"]
 
 PAIRS = [
     ("hierarchy", "none"), ("input gain only", "none"), ("hierarchy and input gain", "none"), ("hierarchy and input gain", "input gain only"),
@@ -49,6 +49,11 @@ def differences(clips: dict[str, Any] | None) -> dict[Pair, Difference]:
     return {pair: difference(clips, [pair]) for pair in PAIRS if {ARMS[name] for name in pair} <= set(clips["predicted"])} if clips else {}
 
 
+def depths_run(clips: dict[str, Any]) -> dict[int, Pair]:
+    """The depths of which both arms were run."""
+    return {n: pair for n, pair in DEPTHS.items() if {ARMS[name] for name in pair} <= set(clips["predicted"])}
+
+
 def speech(table: dict[str, Any], found: dict[Pair, Difference]) -> tuple[list[str], Figure]:
     """All arms and their differences."""
     text = [
@@ -77,9 +82,9 @@ def depths(table: dict[str, Any], clips: dict[str, Any], seeds: dict[str, Any] |
     text = [*_heading(table), "| arm | synapses | accuracy on all clips, % | by fold, % | synaptic operations, 1/s |", "|---|---|---|---|---|"]
     shown = {"none": "3 layers", "hierarchy": "3 layers, hierarchy"}
     text += [_row(shown.get(name, name), row) for name, row in _rows(table)]
-    asked = [(f"{n} layers", clips, [pair], slice(None)) for n, pair in DEPTHS.items()] + [
-        ("2, 3 and 4 layers together", clips, [*DEPTHS.values()], slice(None))
-    ]
+    ran = depths_run(clips)
+    asked = [(f"{n} layers", clips, [pair], slice(None)) for n, pair in ran.items()]
+    asked.append((f"{', '.join(map(str, ran))} layers together", clips, list(ran.values()), slice(None)))
     if seeds:
         of_seeds, last = [DEPTHS[3]], len(seeds["predicted"][ARMS["none"]]) - 1
         asked.append((f"3 layers, seeds 0 to {last} (the main comparison)", seeds, of_seeds, slice(None)))
@@ -91,14 +96,14 @@ def depths(table: dict[str, Any], clips: dict[str, Any], seeds: dict[str, Any] |
         text.append(f"| {what} | {100 * one.mean:+.1f} | {each} | {_interval(one)} | {one.p:.2g} | {_verdict(one)} |")
     figure = Figure((4.2, 2.8), layout="constrained")
     axes = figure.subplots()
-    for n, pair in DEPTHS.items():
+    for n, pair in ran.items():
         answers = seeds if seeds and n == 3 else clips
         one, each = difference(answers, [pair]), by_seed(answers, [pair], slice(None))
         axes.plot([n, n], [100 * one.low, 100 * one.high], color=BLUE, lw=1.5)
         axes.plot(n, 100 * one.mean, "o", color=BLUE, ms=5)
         axes.plot([n + 0.12] * len(each), each, ".", color="0.55", ms=5)
     axes.axhline(0, color="0.5", lw=0.8)
-    axes.set_xticks(list(DEPTHS), [f"{n} layers" for n in DEPTHS])
+    axes.set_xticks(list(ran), [f"{n} layers" for n in ran])
     axes.set(xlim=(1.6, 4.4), ylabel="hierarchy less none, points")
     axes.set_title("dot: all seeds; line: 95 % interval over speakers; gray: each seed", fontsize=6)
     return text, figure
