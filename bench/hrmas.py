@@ -55,7 +55,8 @@ SEARCHES: dict[str, list[str]] = {
     "full": [], "no-plasticity": ["plasticity.on=false"], "no-lateral": ["lateral=false"], "no-motifs": ["lateral=false"], "priced": ["price.memory=0.2"],
     "priced-more": ["price.memory=0.5"], "second-order": ["order=2"],
 }  # fmt: skip
-ARMS = (*SEARCHES, "kept", "dense", "feedforward", "dense-weights", "feedforward-weights", "random", "random-search", "hand", "evolved")
+KEPT = ("kept", "random-kept", "dense-kept")
+ARMS = (*SEARCHES, *KEPT, "dense", "feedforward", "dense-weights", "feedforward-weights", "random", "random-search", "hand", "evolved")
 EVOLUTION = [  # families would share recurrence, which is what is searched here; links have evidence from all motifs and take larger steps
     "network.motif=16", "method.family=1", "method.population=64", "task.episodes=96", "method.exploration=0.3", "method.learning_rate=1.0",
 ]  # fmt: skip
@@ -166,7 +167,7 @@ class Part:
         self.work = options.work / corpus.digest[:12]
         self.start = seed * max(1, options.folds) + (fold or 0)
         config = with_settings(load_recipe(options.recipe), [*(options.set or []), f"training.seed={self.start}"])
-        self.config: SearchConfig = with_settings(config, [*SEARCHES.get(arm, []), *(["keep_intrinsic=true"] if arm == "kept" else [])])
+        self.config: SearchConfig = with_settings(config, [*SEARCHES.get(arm, []), *(["keep_intrinsic=true"] if arm in KEPT else [])])
         if arm == "no-motifs":
             self.config = dataclasses.replace(self.config, sizes=(self.neurons,), size_epochs=0)
 
@@ -228,19 +229,28 @@ class Part:
         full = self.full()
         if self.arm == "evolved":
             return self._evolved(full["search"]["cpu_seconds"])
-        if self.arm == "kept":
+        if self.arm in KEPT:
             search = run_search(self.config, source, self.work / f"full_{self.place}" / "search")
             if list(found_config(search).model.layers[0].topology) != full["topology"]:
                 raise SystemExit(f"{self.name} must have the search of arm full, which {self.work} does not hold: run that arm there again")
-            return found_config(search), full["search"] | {"kinds": kinds_loss(search)}
+            kept = found_config(search)
+            if self.arm == "random-kept":
+                kept = with_topology(kept, self._shuffled(full), self.neurons)
+            if self.arm == "dense-kept":
+                kept = with_topology(kept, whole(self.neurons), self.neurons)
+            return kept, full["search"] | ({"kinds": kinds_loss(search)} if self.arm == "kept" else {})
         if self.arm == "random":
-            return with_topology(training, shuffled(Topology.from_rows(tuple(full["topology"])), np.random.default_rng([self.start, 7])), self.neurons), None
+            return with_topology(training, self._shuffled(full), self.neurons), None
         if self.arm == "random-search":
             return self._random_search(source, full["search"]["cpu_seconds"])
         neurons, shape = self.neurons, whole if self.arm.startswith("dense") else lambda _: NOTHING
         if self.arm.endswith("-weights"):
             neurons = min(range(4, 4 * neurons), key=lambda n: abs(weights_of(source.n_inputs, len(self.corpus.classes), n, shape(n)) - full["weights"]))
         return with_topology(training, shape(neurons), neurons), None
+
+    def _shuffled(self, full: dict[str, Any]) -> Topology:
+        """As many links of each type as full found, in random places."""
+        return shuffled(Topology.from_rows(tuple(full["topology"])), np.random.default_rng([self.start, 7]))
 
     def _random_search(self, source: SharedSource, budget: float) -> tuple[Config, dict[str, Any]]:
         """Random topologies trained for a while each, until the processor time is used; the best on valid."""
@@ -314,21 +324,31 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
         row["rate"] = float(np.mean([part["search"]["rate"] for part in own.values()])) if sizes else None
         row["evolution"] = _of_evolution(list(own.values())) if arm == "evolved" else None
         row["exact"] = all(part["exact"] for part in own.values())
-        both = [key for key in own if ("full", *key) in found]
-        if arm != "full" and both:
-            shares, names = [], []
-            for fold in sorted({fold for _, fold in both}, key=str):
-                pairs = [(own[key]["right"], found["full", *key]["right"]) for key in both if key[1] == fold]
-                shares.append(np.mean([[np.frombuffer(x.encode(), np.uint8) - ord("0") for x in pair] for pair in pairs], axis=0))
-                names.append(named[fold])
-            right = np.concatenate(shares, axis=1)
-            row["less_full"] = dataclasses.asdict(clustered_bootstrap(right[0], right[1], np.concatenate(names).tolist()))
-            row["over_parts"] = paired_interval([own[key]["accuracy"] - found["full", *key]["accuracy"] for key in both])
-            row["clips"], row["clusters"] = right.shape[1], len(set(np.concatenate(names).tolist()))
-            row["least_found"] = least_found(row["less_full"], row["over_parts"])
-            row["detectable"] = all(one["low"] > 0 or one["high"] < 0 for one in (row["less_full"], row["over_parts"]))
+        if arm != "full":
+            row |= compared(own, {key[1:]: part for key, part in found.items() if key[0] == "full"}, named)
+        if arm.endswith("-kept"):
+            row["beside_kept"] = compared(own, {key[1:]: part for key, part in found.items() if key[0] == "kept"}, named)
         rows.append(row)
     return rows
+
+
+def compared(own: dict[Any, Any], base: dict[Any, Any], named: dict[int | None, np.ndarray]) -> dict[str, Any]:
+    """Difference between the parts of two arms, by seed and fold, on what both have; nothing where that is nothing."""
+    both = [key for key in own if key in base]
+    if not both:
+        return {}
+    shares, names = [], []
+    for fold in sorted({fold for _, fold in both}, key=str):
+        pairs = [(own[key]["right"], base[key]["right"]) for key in both if key[1] == fold]
+        shares.append(np.mean([[np.frombuffer(x.encode(), np.uint8) - ord("0") for x in pair] for pair in pairs], axis=0))
+        names.append(named[fold])
+    right, clusters_of = np.concatenate(shares, axis=1), np.concatenate(names).tolist()
+    less = dataclasses.asdict(clustered_bootstrap(right[0], right[1], clusters_of))
+    over_parts = paired_interval([own[key]["accuracy"] - base[key]["accuracy"] for key in both])
+    return {
+        "less": less, "over_parts": over_parts, "clips": right.shape[1], "clusters": len(set(clusters_of)), "least_found": least_found(less, over_parts),
+        "detectable": all(one["low"] > 0 or one["high"] < 0 for one in (less, over_parts)),
+    }  # fmt: skip
 
 
 def _of_evolution(parts: list[dict[str, Any]]) -> dict[str, float]:

@@ -65,6 +65,7 @@ Ten seeds are read as ten trainings, each with a seed of its own: 2 on each of 5
 | `evolved` | a motif of 16 found by evolving connectivity, in the processor time of full's search |
 | `priced-more` | full with `price.memory = 0.5` |
 | `second-order` | full with `order = 2`; three trainings |
+| `random-kept`, `dense-kept` | `random` and `dense` with the R and tau of `kept`: is it the topology that those suit, or the layer? |
 
 Evolution (`train/ec`, recipe `keywords` with `network.motif = 16`, a population of 64 on 96 clips, no families, larger steps) searches one boolean for each
 link of the motif, together with those of input and readout, by the cross-entropy of networks that have no trained weights. It hears training clips of the fold
@@ -120,11 +121,11 @@ def points(one: dict[str, Any]) -> str:
 
 def verdict(row: dict[str, Any]) -> str:
     """What a difference to full says."""
-    if "less_full" not in row:
+    if "less" not in row:
         return ""
     if not row["detectable"]:
         return "not detectable here"
-    return "better than full" if row["less_full"]["mean"] > 0 else "worse than full"
+    return "better than full" if row["less"]["mean"] > 0 else "worse than full"
 
 
 def rows_of(table: dict[str, Any]) -> list[str]:
@@ -136,7 +137,7 @@ def rows_of(table: dict[str, Any]) -> list[str]:
     ]
     for row in table["arms"]:
         spread = "" if row["spread"] is None else f" ± {100 * row['spread']:.1f}"
-        less = [points(row[key]) if key in row else "" for key in ("less_full", "over_parts")]
+        less = [points(row[key]) if key in row else "" for key in ("less", "over_parts")]
         paper = f"{PAPER[row['arm']]:+.2f}" if row["arm"] in PAPER else ""
         least = f"{100 * row['least_found']:.1f}" if "least_found" in row else ""
         cells = [f"`{row['arm']}`", str(row["parts"]), f"{100 * row['mean']:.1f}{spread}", *less, verdict(row), least, paper, f"{row['neurons']:.0f}"]
@@ -163,22 +164,35 @@ def table_section(table: dict[str, Any]) -> list[str]:
     labels = f"differ for {', '.join(wrong)}" if wrong else "are the same for every network and clip of valid"
     lines += [f"Labels of the file and of the training program's exact mode {labels}.", "", "## The paper's differences, and controls it does not have", ""]
     for arm, theirs in PAPER.items():
-        if "less_full" in (row := arms.get(arm, {})):
-            lines.append(f"* `{arm}`: {theirs:+.2f} points there; here {points(row['less_full'])}: {reproduced(row, theirs)}.")
+        if "less" in (row := arms.get(arm, {})):
+            lines.append(f"* `{arm}`: {theirs:+.2f} points there; here {points(row['less'])}: {reproduced(row, theirs)}.")
     for arm, question in CONTROLS.items():
-        if "less_full" in (row := arms.get(arm, {})):
-            lines.append(f"* {question} `{arm}` less full: {points(row['less_full'])}: {verdict(row)}.")
+        if "less" in (row := arms.get(arm, {})):
+            lines.append(f"* {question} `{arm}` less full: {points(row['less'])}: {verdict(row)}.")
+    lines += kept_section(arms)
     best = max(table["arms"], key=lambda row: row["mean"])
     lines += [f"* That full is the best arm: here the highest mean is that of `{best['arm']}`, {100 * best['mean']:.1f} %.", ""]
     return lines + cost_section(arms)
 
 
+def kept_section(arms: dict[str, Any]) -> list[str]:
+    """What R and tau of plasticity bring, and whether the found topology has a share in it."""
+    lines = []
+    if "less" in (kept := arms.get("kept", {})):
+        lines.append(f"* What do R and tau bring that plasticity found? `kept` less full: {points(kept['less'])}: {verdict(kept)}.")
+    for arm in ("random-kept", "dense-kept"):
+        if "less" in (beside := arms.get(arm, {}).get("beside_kept", {})):
+            said = "not detectable here" if not beside["detectable"] else "better than kept" if beside["less"]["mean"] > 0 else "worse than kept"
+            lines.append(f"* Do they need the topology they were found with? `{arm}` less kept: {points(beside['less'])}: {said}.")
+    return lines
+
+
 def reproduced(row: dict[str, Any], theirs: float) -> str:
     """Whether a difference of the paper shows here."""
     if not row["detectable"]:
-        excluded = row["less_full"]["low"] > theirs / 100
+        excluded = row["less"]["low"] > theirs / 100
         return "not detectable here" + (", and one as large as the paper's is outside the interval over speakers" if excluded else "")
-    return "reproduced in its sign" if (row["less_full"]["mean"] < 0) == (theirs < 0) else "the other sign"
+    return "reproduced in its sign" if (row["less"]["mean"] < 0) == (theirs < 0) else "the other sign"
 
 
 def cost_section(arms: dict[str, Any]) -> list[str]:
@@ -196,11 +210,11 @@ def cost_section(arms: dict[str, Any]) -> list[str]:
         "(target 0.1).", "",
     ]  # fmt: skip
     for name in ("priced", "priced-more"):
-        if "less_full" in (priced := arms.get(name, {})):
+        if "less" in (priced := arms.get(name, {})):
             weights, memory = (1 - priced["weights"] / full["weights"], 1 - priced["memory_bits"]["shared"] / full["memory_bits"]["shared"])
             lines += [
                 f"With a price on memory (`{name}`) the network has {100 * weights:.0f} % fewer weights and {100 * memory:.0f} % fewer bits of synapse "
-                f"memory, at {points(priced['less_full'])} points ({verdict(priced)}).", "",
+                f"memory, at {points(priced['less'])} points ({verdict(priced)}).", "",
             ]  # fmt: skip
     if found := arms.get("evolved", {}).get("evolution"):
         lines += [
