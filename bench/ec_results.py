@@ -57,7 +57,7 @@ VARIANTS = {
 # surrogate gradient on the network, clips and score of the keyword recipe; a generation is a batch; the best of four settings by valid
 GRADIENT = [
     "method.kind=gradient", "method.population=1", "method.family=1", "method.adam=true", "method.learning_rate=0.01", "method.readout_rate=3.0",
-    "task.episodes=64", "generations=800", "evaluate_every=50",
+    "task.episodes=64", "generations=500", "evaluate_every=50",
 ]  # fmt: skip
 CART, PENDULUM = "cartpole", "inverted_pendulum"
 RUNS: dict[str, tuple[str, list[str]]] = {
