@@ -153,6 +153,7 @@ def _ours(
     """Times of training steps of our network at the peers' firing rate, in this process."""
     import numba
     import numpy as np
+    import ormia.train  # noqa: F401  before torch: it says how long idle threads spin
     import torch
     from ormia.train.loop import calibrate, to_input
     from ormia.train.model import LayerConfig, ModelConfig, SCMLModel
