@@ -75,7 +75,7 @@ def verified(net: Network, backends: list[str]) -> dict[str, Any]:
     """Compare backends with the reference on the windows of one episode. Raises ``CheckFailed`` at a difference."""
     about = net.metadata["controller"]
     task = ControlTask(TaskConfig(env=about["environment"], options=about["options"]), 0, net.formats.payload_bits)
-    returns, recorded = run_controller(net, task, [episode_seed(0, FINAL, 0, 0)])
+    returns, recorded, _ = run_controller(net, task, [episode_seed(0, FINAL, 0, 0)])
     clip = events_from_payloads(recorded[0][: WINDOWS * about["timesteps"]])
     outcomes = run_backends(net, ClipSet([clip], ("recording",), {"recorded": 1}, ""), backends)
     for outcome in outcomes:

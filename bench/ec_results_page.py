@@ -72,12 +72,14 @@ def solved_table(task: str, variants: dict[str, str]) -> str:
         if not found:
             continue
         integer = [r["integer"]["mean"] for r in found if "integer" in r]
+        rates = [[r[part]["spikes_per_timestep"] for r in found if "spikes_per_timestep" in r.get(part, {})] for part in ("final", "integer")]
         rows.append([
             what, f"{sum(r['solved'] for r in found)} of {len(found)}", spread([r["generations"] for r in found]), spread([r["steps"] / 1000 for r in found]),
             spread([r["cpu_seconds"] for r in found], 1), spread([r["seconds"] for r in found], 1), spread([r["final"]["mean"] for r in found], 1),
-            spread(integer, 1), f"{found[0]['bytes_per_individual'] / 1000:.0f}",
+            spread(integer, 1), *(spread(rate, 2) if any(rate) else "-" for rate in rates), f"{found[0]['bytes_per_individual'] / 1000:.0f}",
         ])  # fmt: skip
-    head = ["", "seeds solved", "generations", "1000 steps", "CPU s", "wall s", "return, float", "return, integers", "kB an individual"]
+    head = ["", "seeds solved", "generations", "1000 steps", "CPU s", "wall s", "return, float", "return, integers", "spikes a timestep, float",
+            "spikes a timestep, integers", "kB an individual"]  # fmt: skip
     return table(head, rows)
 
 

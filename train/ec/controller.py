@@ -61,6 +61,11 @@ class Controller:
         self._stream = self._runtime.stream()
         self.recorded: list[np.ndarray] = []
 
+    @property
+    def spikes(self) -> int:
+        """Of the whole network, since the reset."""
+        return int(self._stream.counters.spikes)
+
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Outputs, float64 [n_outputs], for an ``observation`` (float [n_inputs]) as the environment gives it; state carries on from the last."""
         normal = (np.asarray(observation, np.float64) - self._mean) / self._deviation
@@ -70,7 +75,7 @@ class Controller:
         return self._stream.push(window)[-1] / self._about["output_scale"]
 
 
-def run_controller(network: Network, task: ControlTask, seeds: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+def run_controller(network: Network, task: ControlTask, seeds: list[int]) -> tuple[np.ndarray, list[np.ndarray], float]:
     """Episodes of an exported network.
 
     Parameters
@@ -83,11 +88,11 @@ def run_controller(network: Network, task: ControlTask, seeds: list[int]) -> tup
 
     Returns
     -------
-    float64 [n], list of int16 [n_timesteps, n_inputs]
-        Returns, and the payloads of each episode.
+    float64 [n], list of int16 [n_timesteps, n_inputs], float
+        Returns, the payloads of each episode, and spikes in a timestep, the mean over all.
     """
     controller, env = Controller(network), task.environment(0)
-    returns, recorded = np.zeros(len(seeds)), []
+    returns, recorded, spikes = np.zeros(len(seeds)), [], 0
     for i, seed in enumerate(seeds):
         controller.reset()
         observation, _ = env.reset(seed=seed)
@@ -98,4 +103,5 @@ def run_controller(network: Network, task: ControlTask, seeds: list[int]) -> tup
             if terminated or truncated:
                 break
         recorded.append(np.concatenate(controller.recorded))
-    return returns, recorded
+        spikes += controller.spikes
+    return returns, recorded, spikes / max(1, sum(len(payloads) for payloads in recorded))

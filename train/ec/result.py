@@ -50,7 +50,10 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
         Content of ``metrics.json``.
     """
     config = search.config
+    population = search.population
+    spikes, timesteps = population.spikes, population.timesteps
     returns = search.evaluate(workers, FINAL, config.task.final)
+    counted = workers.gather(np.array([[population.spikes - spikes, population.timesteps - timesteps]], float), workers.size).sum(axis=0)
     boolean = config.method.boolean
     weights = int(np.size(search.method.parameters))
     result: dict[str, Any] = {
@@ -61,7 +64,12 @@ def finish(search: Search, folder: Path, workers: Workers, *, name: str, verify:
         "steps": search.history[-1]["steps"] if search.history else 0,
         "seconds": round(search.seconds, 3),
         "cpu_seconds": round(search.cpu_seconds, 3),
-        "final": {"mean": float(returns.mean()), "spread": float(returns.std()), "episodes": len(returns)},
+        "final": {
+            "mean": float(returns.mean()),
+            "spread": float(returns.std()),
+            "episodes": len(returns),
+            "spikes_per_timestep": counted[0] / max(1, counted[1]),
+        },
         "bits": weights * (1 if boolean else 32),
         "bytes_per_individual": weights // 8 if boolean else 4 * weights,
     }
@@ -89,8 +97,8 @@ def _deploy(search: Search, folder: Path, name: str, verify: list[str]) -> dict[
     net = read_network(folder / "net.ormia")  # what is evaluated is the file
     n = config.task.final
     if control:
-        returns, recorded = run_controller(net, task, [episode_seed(config.seed, FINAL, 0, episode) for episode in range(n)])
-        figures = {"mean": float(returns.mean()), "spread": float(returns.std()), "episodes": n}
+        returns, recorded, rate = run_controller(net, task, [episode_seed(config.seed, FINAL, 0, episode) for episode in range(n)])
+        figures = {"mean": float(returns.mean()), "spread": float(returns.std()), "episodes": n, "spikes_per_timestep": rate}
         clips = [payloads[: VERIFIED_WINDOWS * config.network.sub_steps] for payloads in recorded[:3]]
     else:
         figures, clips = task.deployed(net, n)
