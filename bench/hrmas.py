@@ -308,10 +308,11 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
         own = {key[1:]: part for key, part in found.items() if key[0] == arm}
         if not own:
             continue
-        seeds = sorted({seed for seed, _ in own})
+        seeds, folds = sorted({seed for seed, _ in own}), sorted({fold for _, fold in own}, key=str)
+        over_seeds = [statistics.fmean(part["accuracy"] for (_, f), part in own.items() if f == fold) for fold in folds]
+        row: dict[str, Any] = {"arm": arm, "parts": len(own), "seeds": seeds, "folds": folds, "mean": statistics.fmean(over_seeds)}
         means = [statistics.fmean(part["accuracy"] for (s, _), part in own.items() if s == seed) for seed in seeds]
-        row: dict[str, Any] = {"arm": arm, "parts": len(own), "seeds": seeds, "mean": statistics.fmean(means)}
-        row["spread"] = statistics.stdev(means) if len(means) > 1 else None
+        row["spread"] = statistics.stdev(means) if len(seeds) > 1 and len(own) == len(seeds) * len(folds) else None  # else seeds are on other clips
         row["cpu_minutes"] = {kind: statistics.fmean(part["cpu_seconds"][kind] for part in own.values()) / 60 for kind in ("search", "training")}
         row["synapses"] = statistics.fmean(part["synapses"] for part in own.values())
         row["weights"] = statistics.fmean(part["weights"] for part in own.values())
@@ -371,10 +372,12 @@ def paired_interval(differences: list[float]) -> dict[str, float | int]:
     return {"parts": n, "mean": mean, "low": mean - half, "high": mean + half}
 
 
-def least_found(over_speakers: dict[str, Any], over_parts: dict[str, Any]) -> float:
-    """Least true difference that both 95 % intervals, as wide as these, leave 0 out of with a chance of 80 %, by the wider of the two."""
+def least_found(over_speakers: dict[str, Any], over_parts: dict[str, Any]) -> float | None:
+    """Least true difference that both 95 % intervals, as wide as these, leave 0 out of with a chance of 80 %, by the wider of the two; None from one part."""
+    if over_parts["parts"] < 2:
+        return None
     wide = 1 + float(norm.ppf(0.8) / norm.ppf(0.975))  # in halves of an interval
-    freedom = max(1, over_parts["parts"] - 1)
+    freedom = over_parts["parts"] - 1
     halves = [(one["high"] - one["low"]) / 2 for one in (over_speakers, over_parts)]
     return max(halves[0] * wide, halves[1] * (1 + float(student.ppf(0.8, freedom) / student.ppf(0.975, freedom))))
 
