@@ -21,6 +21,7 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from ormia.edge.files import make_folder, write_whole
+from ormia.train.timescales.hierarchy import dilations, kernel_sizes
 from timescales_claims import CEILING, PUBLISHED, claims, curves, percent
 from timescales_speech_page import DEPTHS, depths, depths_run, difference, differences, speech
 
@@ -271,13 +272,15 @@ def search(found: dict[str, Any], verified: dict[str, Any] | None) -> list[str]:
         "", "![the front of the search](timescales_front.svg)", "",
         f"The front, of trainings of {found['recipe']['epochs']} epochs; the network above is trial {found['chosen']['trial']} trained anew for "
         f"{found['recipe']['training']['epochs']}:", "",
-        "| trial | accuracy on valid, % | memories, bits | past events, bits | clocks a timestep | time constants, timesteps | kernels | trained |",
+        "| trial | accuracy on valid, % | memories, bits | past events, bits | clocks a timestep | time constants, timesteps | taps x dilation, by layer | trained |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for trial in found["front"]:
         point, cost = trial["point"], trial["price"]
         taus = f"{point['shape']}, mean {point['mean']:.1f}, spread {point['spread']:+.1f}"
-        kernels = f"{point['kernel']} {point['kernel_spread']:+d}, dilation {point['dilation']} {point['dilation_spread']:+d}"
+        depth = len(found["chosen"]["layers"])
+        sizes, steps = kernel_sizes(point["kernel"], point["kernel_spread"], depth), dilations(point["dilation"], point["dilation_spread"], depth)
+        kernels = ", ".join(f"{size} x {step}" for size, step in zip(sizes, steps, strict=True))
         moved = ", ".join([*([f"time constants by {point['train']}"] if point["train"] else []), *(["delays"] if point["delays"] == "learnt" else [])])
         costs = f"{cost['memory_bits']:,} | {cost['history_bits']:,} | {cost['cycles']:,.0f}"
         text.append(f"| {trial['trial']} | {100 * trial['valid']:.1f} | {costs} | {taus} | {kernels} | {moved or '-'} |")
