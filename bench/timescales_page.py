@@ -272,7 +272,7 @@ def search(found: dict[str, Any], verified: dict[str, Any] | None) -> list[str]:
         "", "![the front of the search](timescales_front.svg)", "",
         f"The front, of trainings of {found['recipe']['epochs']} epochs; the network above is trial {found['chosen']['trial']} trained anew for "
         f"{found['recipe']['training']['epochs']}:", "",
-        "| trial | accuracy on valid, % | memories, bits | past events, bits | clocks a timestep | time constants, timesteps | taps x dilation, by layer | trained |",
+        "| trial | accuracy on valid, % | memories, bits | past events, bits | clocks a timestep | time constants, timesteps | taps x dilation | trained |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for trial in found["front"]:
