@@ -130,7 +130,6 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
         raise UsageError(f"batch must be a whole number of rows of augment.carry clips, not {config.batch} with rows of {config.augment.carry}")
     if not config.detector_timesteps >= 1:
         raise UsageError(f"detector_timesteps must be at least 1, not {config.detector_timesteps:g}: a detector averages over one timestep or more")
-    output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model = SCMLModel(config.model, source.n_inputs, len(source.classes), source.payload_max)
     valid_payloads, valid_labels = source.fixed("valid")
@@ -145,6 +144,7 @@ def fit(config: Config, source: EventSource, output: Path, *, report: Callable[[
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)) if config.ema else None
     state = {"model": model, "optimizer": optimizer, "schedule": schedule, **({"average": average} if average else {})}
     done = _resume(output, config, source, state, gain)
+    output.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves nothing behind
     # audio becomes events on a second core while the network trains on the epoch before
     with _Log(output, config, fresh=done == 0) as log, ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(draw_epoch, config, source, done)

@@ -103,10 +103,10 @@ def test_a_damaged_checkpoint_is_refused_with_the_remedy(tmp_path: Path) -> None
         fit(SMALL, Toy(), tmp_path)
 
 
-def test_a_class_without_clips_is_refused_before_training(tmp_path: Path) -> None:
+def test_a_class_without_clips_is_refused_before_training_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"every class must have training clips; 'high' has none"):
-        fit(SMALL, Toy(missing=1), tmp_path)
-    assert not (tmp_path / "checkpoint.pt").exists()
+        fit(SMALL, Toy(missing=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
