@@ -327,7 +327,7 @@ def summarize(parts: list[Part], corpora: dict[int | None, Corpus]) -> list[dict
         row["exact"] = all(part["exact"] for part in own.values())
         if arm != "full":
             row |= compared(own, {key[1:]: part for key, part in found.items() if key[0] == "full"}, named)
-        if arm.endswith("-kept"):
+        if arm.endswith("-kept") or arm == "no-plasticity":
             row["beside_kept"] = compared(own, {key[1:]: part for key, part in found.items() if key[0] == "kept"}, named)
         rows.append(row)
     return rows

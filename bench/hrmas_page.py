@@ -182,14 +182,19 @@ def table_section(table: dict[str, Any]) -> list[str]:
 
 
 def kept_section(arms: dict[str, Any]) -> list[str]:
-    """What R and tau of plasticity bring, and whether the found topology has a share in it."""
+    """What R and tau of plasticity bring, and whether the found topology has a share in it; none of it was in the protocol."""
     lines = []
     if "less" in (kept := arms.get("kept", {})):
         lines.append(f"* What do R and tau bring that plasticity found? `kept` less full: {points(kept['less'])}: {verdict(kept)}.")
-    for arm in ("random-kept", "dense-kept"):
+    questions = {
+        "no-plasticity": "And where the network keeps them, as the paper's does, what does it lose without plasticity (there -1.24 points)?",
+        "random-kept": "Do they need the topology they were found with?",
+        "dense-kept": "Do they need the topology they were found with?",
+    }
+    for arm, question in questions.items():
         if "less" in (beside := arms.get(arm, {}).get("beside_kept", {})):
             said = "not detectable here" if not beside["detectable"] else "better than kept" if beside["less"]["mean"] > 0 else "worse than kept"
-            lines.append(f"* Do they need the topology they were found with? `{arm}` less kept: {points(beside['less'])}: {said}.")
+            lines.append(f"* {question} `{arm}` less kept: {points(beside['less'])}: {said}.")
     return lines
 
 
