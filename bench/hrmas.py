@@ -167,7 +167,7 @@ class Part:
         self.work = options.work / corpus.digest[:12]
         self.start = seed * max(1, options.folds) + (fold or 0)
         config = with_settings(load_recipe(options.recipe), [*(options.set or []), f"training.seed={self.start}"])
-        self.config: SearchConfig = with_settings(config, [*SEARCHES.get(arm, []), *(["keep_intrinsic=true"] if arm in KEPT else [])])
+        self.config: SearchConfig = with_settings(config, [*SEARCHES.get(arm, []), f"keep_intrinsic={str(arm in KEPT).lower()}"])
         if arm == "no-motifs":
             self.config = dataclasses.replace(self.config, sizes=(self.neurons,), size_epochs=0)
 
