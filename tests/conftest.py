@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 # the same examples in every run; a failure prints the example and a @reproduce_failure line
 settings.register_profile(
-    "default", derandomize=True, deadline=None, max_examples=100, print_blob=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "default", derandomize=True, deadline=None, max_examples=80, print_blob=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("deep", settings.get_profile("default"), derandomize=False, max_examples=2000)
 settings.load_profile("default")
