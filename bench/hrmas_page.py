@@ -258,7 +258,8 @@ def search_section(found: dict[str, Any]) -> list[str]:
         "## Recipe `keywords` on the corpus's own splits", "",
         f"256 neurons, {found['iterations']} iterations in {found['seconds'] / 60:.1f} minutes ({found['cpu_seconds'] / 60:.1f} CPU minutes, one thread, other "
         f"programs beside it): motifs of {layer['size']} with {layer['links']['excitatory']} excitatory, {layer['links']['inhibitory']} inhibitory and "
-        f"{layer['links']['none']} absent links. Trained for {found['network']['epochs']} epochs {kept} R and tau of the search: {100 * test['share']:.1f} % of {test['clips']} test clips. "
+        f"{layer['links']['none']} absent links. Trained for {found['network']['epochs']} epochs {kept} R and tau of the search: "
+        f"{100 * test['share']:.1f} % of {test['clips']} test clips. "
         f"{100 * kinds['thresholds_at_limit']:.0f} % of the neurons have an R that their integer threshold cannot follow (docs/semantics.md wants "
         "thresholds well "
         f"above the truncation leak): R / tau is off by up to {100 * kinds['largest_change_of_gain']:.0f} %, in the search as in the file.", "",
