@@ -27,27 +27,13 @@ from ormia.edge.provenance import provenance
 from ormia.train.config import Config, load_recipe
 from ormia.train.corpora import Corpus
 from ormia.train.dataset import CorpusSource
+from ormia.train.model import ModelConfig
 from ormia.train.program import make_front_end
-from ormia.train.surrogate import FastSigmoid
+from ormia.train.surrogate import step
 from ormia.train.teacher import TCResNet
 from torch import nn
 
 BATCH, RATE, WEIGHT_DECAY, SMOOTHING = 64, 2e-3, 1e-2, 0.1
-
-
-class Step(torch.autograd.Function):
-    """1 above one spread, with the surrogate gradient of the recipes."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        """0 or 1."""
-        ctx.save_for_backward(x)
-        return (x > 1).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
-        """The surrogate's."""
-        return grads[0] * FastSigmoid(3.0).slope(ctx.saved_tensors[0] - 1)
 
 
 class Delayed(nn.Module):
@@ -66,7 +52,7 @@ class Delayed(nn.Module):
         for taps, normal, delays in zip(self.taps, self.normal, self.delays, strict=True):
             late = [nn.functional.pad(x, (0, 0, delay, 0))[:, : x.shape[1]] for delay in delays]
             drive = normal(taps(torch.cat(late, 2)).transpose(1, 2)).transpose(1, 2)
-            x = Step.apply(drive) if self.step else torch.relu(drive)
+            x = step(drive - 1, ModelConfig().derivative) if self.step else torch.relu(drive)
         logits: torch.Tensor = self.head(x.mean(1))
         return logits
 

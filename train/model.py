@@ -16,16 +16,17 @@ import torch
 from torch import nn
 
 from ..edge.errors import UsageError
+from ..edge.network import ARRAYS
 from .layer import LayerConstants, scml_layer
 from .normalization import DriveMoments
 from .quantize import round_clamp, weight_shift
-from .surrogate import SURROGATES
+from .surrogate import SURROGATES, Surrogate
 from .timescales.hierarchy import Timescales, check_time_constants, drive_factors, layer_means, within_layer
 from .topology import Link, Topology, hand_set
 
 __all__ = ["LayerConfig", "ModelConfig", "Outputs", "SCMLModel", "decay_factor", "with_timescales"]
 
-LONGEST_DELAY = 255  # A3 of docs/semantics.md
+LONGEST_DELAY = int(np.iinfo(ARRAYS["axon_delay"][0]).max)  # A3 of docs/semantics.md
 LEAK_MARGIN = 64  # least threshold * (1 - decay), in membrane units: below it the truncation leak of D1 is felt
 NORMAL_SPREAD = 0.4  # of a normalized drive, in nominal thresholds: thresholds of two or three spreads then lie near the nominal one
 
@@ -110,6 +111,11 @@ class ModelConfig:
     surrogate_scale: float = 3.0
     through_reset: bool = True
     normalize: bool = False
+
+    @property
+    def derivative(self) -> Surrogate:
+        """What stands in for the derivative of S5."""
+        return SURROGATES[self.surrogate](self.surrogate_scale)
 
 
 @dataclass
@@ -404,7 +410,7 @@ class SCMLModel(nn.Module):
             subtract=np.full(n, c.reset == "subtract"), firing=np.ones(n, bool), deltas=np.array(topology.deltas, np.int64),
             links=topology.intra != Link.NONE,
             membrane_bits=c.membrane_bits, current_bits=c.current_bits, decay_bits=c.decay_bits,
-            surrogate=SURROGATES[c.surrogate](c.surrogate_scale), through_reset=c.through_reset,
+            surrogate=c.derivative, through_reset=c.through_reset,
             lag=min(number, 1), delays=layer.delays, name=f"layer {number}",
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numba
 import torch
 
-__all__ = ["SURROGATES", "ArcTan", "Boxcar", "FastSigmoid", "MultiGaussian", "Surrogate", "Triangle", "surrogate_slope"]
+__all__ = ["SURROGATES", "ArcTan", "Boxcar", "FastSigmoid", "MultiGaussian", "Surrogate", "Triangle", "step", "surrogate_slope"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,26 @@ class Surrogate:
     def slope(self, x: torch.Tensor) -> torch.Tensor:
         """Derivative at x, elementwise, same dtype and shape."""
         raise NotImplementedError
+
+
+class _Step(torch.autograd.Function):
+    """1 above 0; backward by the surrogate."""
+
+    @staticmethod
+    def forward(ctx, x, surrogate):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x)
+        ctx.surrogate = surrogate
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        return grad * ctx.surrogate.slope(ctx.saved_tensors[0]), None
+
+
+def step(x: torch.Tensor, surrogate: Surrogate) -> torch.Tensor:
+    """1 where ``x`` is above 0, else 0, same dtype and shape; its derivative is the surrogate's. For floats: S5 itself fires at its threshold, too."""
+    found: torch.Tensor = _Step.apply(x, surrogate)
+    return found
 
 
 class Boxcar(Surrogate):

@@ -13,28 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..surrogate import FastSigmoid
+from ..model import ModelConfig
+from ..surrogate import step
 from .evolution import Connectivity, MethodConfig
 from .model import Layout, NetworkConfig, unpack_rows
 from .topology import Topology
 
 __all__ = ["StraightThrough", "listen"]
 
-SURROGATE = FastSigmoid(3.0)  # that of training
-
-
-class _Fire(torch.autograd.Function):
-    """Above 1; backward by the surrogate."""
-
-    @staticmethod
-    def forward(ctx: Any, membrane: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(membrane)
-        return (membrane > 1).to(membrane.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
-        (membrane,) = ctx.saved_tensors
-        return grads[0] * SURROGATE.slope(membrane - 1)
+SURROGATE = ModelConfig().derivative  # that of training
 
 
 def listen(config: NetworkConfig, layout: Layout, rows: torch.Tensor, events: torch.Tensor, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,7 +56,7 @@ def listen(config: NetworkConfig, layout: Layout, rows: torch.Tensor, events: to
             before = spikes
             current = synapse_decay * current + before @ recurrent
             membrane = membrane_decay * membrane + (config.membrane_share * current + frame)
-            spikes = _Fire.apply(membrane)
+            spikes = step(membrane - 1, SURROGATE)
             membrane = membrane * (1 - spikes.detach())
             seen = readout_decay * seen + (before if config.readout_delay else spikes)
             total = total + spikes.detach()
