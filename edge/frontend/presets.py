@@ -42,8 +42,9 @@ def fft_front_end(
     level_step: int = 64,
     level_max: int = 7,
     level_period: int = 2,
+    hop_samples: int = 320,
 ) -> FrontEnd:
-    """The FFT candidate: 512 points every 20 ms, Hann window, triangular mel bands.
+    """The FFT candidate: 512 points every hop, Hann window, triangular mel bands.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def fft_front_end(
         Lower edge of the first and upper edge of the last band.
     pre_emphasis, log_bits, level_floor, rise, fall, margin, delta_step, delta_max, level_step, level_max, level_period : int
         See ``FftSpectrum`` and ``EventCoding``.
+    hop_samples : int, 64..512
+        Of a timestep; ``rise``, ``fall`` and ``level_period`` count timesteps.
     """
     if not 0 <= low_hz < high_hz <= SAMPLE_RATE / 2:
         raise UsageError(f"band edges must satisfy 0 <= low < high <= {SAMPLE_RATE // 2} Hz, not {low_hz} and {high_hz}")
@@ -85,7 +88,7 @@ def fft_front_end(
         level_max=level_max,
         level_period=level_period,
     )
-    return FrontEnd(spectrum=spectrum, coding=coding)
+    return FrontEnd(spectrum=spectrum, coding=coding, hop_samples=hop_samples)
 
 
 # 23 taps: equiripple (Parks-McClellan), pass band to 0.4 of the input's Nyquist frequency, stop band 39 dB down from 0.6 on;
@@ -110,6 +113,7 @@ def bank_front_end(
     level_step: int = 32,
     level_max: int = 7,
     level_period: int = 2,
+    hop_samples: int = 320,
 ) -> FrontEnd:
     """The band-pass bank candidate: equal second-order sections at ERB spacing on an octave-wise decimated signal.
 
@@ -121,6 +125,8 @@ def bank_front_end(
         Center of the first and of the last filter.
     log_bits, level_floor, rise, fall, margin, delta_step, delta_max, level_step, level_max, level_period : int
         See ``EventCoding``.
+    hop_samples : int, 64..512, a multiple of 64
+        Of a timestep; ``rise``, ``fall`` and ``level_period`` count timesteps.
     """
     if not 0 < low_hz < high_hz < SAMPLE_RATE / 2:
         raise UsageError(f"filter centers must satisfy 0 < low < high < {SAMPLE_RATE // 2} Hz, not {low_hz} and {high_hz}")
@@ -163,7 +169,7 @@ def bank_front_end(
         level_max=level_max,
         level_period=level_period,
     )
-    return FrontEnd(spectrum=spectrum, coding=coding)
+    return FrontEnd(spectrum=spectrum, coding=coding, hop_samples=hop_samples)
 
 
 def _node_of(center: float) -> int:

@@ -24,7 +24,9 @@ FRONT_ENDS = {
     "fft": fft_front_end(margin=3, delta_step=2, delta_max=15),
     "fft without pre-emphasis": fft_front_end(n_channels=20, pre_emphasis=0, margin=0, delta_step=1, level_max=0, log_bits=6, fall=0, rise=15),
     "bank": bank_front_end(margin=3, delta_step=2, delta_max=15),
-    "bank of one section": bank_front_end(n_channels=17, sections=1, high_hz=6000, level_max=3, level_period=3, log_bits=2, margin=1, delta_step=1),
+    "bank of one section": bank_front_end(
+        n_channels=17, sections=1, hop_samples=128, high_hz=6000, level_max=3, level_period=3, log_bits=2, margin=1, delta_step=1
+    ),
 }
 PRESETS = {"fft": fft_front_end(), "bank": bank_front_end()}
 RNG = np.random.default_rng(20260101)
