@@ -16,7 +16,9 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-__all__ = ["AT_HIGH", "AT_LOW", "HELD", "NEVER", "SPIKE", "arrivals", "gather_distances", "layer_forward"]
+from .vectors import WIDTH, add_product, load, shift_right, splat, store
+
+__all__ = ["AT_HIGH", "AT_LOW", "HELD", "NEVER", "SPIKE", "arrivals", "layer_forward"]
 
 # status of a neuron at a timestep: fired; refractory (its membrane kept its value); current of compartment c at its limit: AT_HIGH << 2c, AT_LOW << 2c
 SPIKE, HELD, AT_HIGH, AT_LOW = 1, 2, 4, 8
@@ -33,7 +35,7 @@ def _truncate(product: int, bits: int) -> int:
 def _truncate_narrow(product, bits):  # type: ignore[no-untyped-def]
     """``_truncate`` of int32; each np.int32 keeps LLVM from widening to 64 bits, in which half as many neurons fit a vector."""
     low = np.int32((1 << bits) - 1)
-    return np.int32(np.int32(product + np.int32(np.int32(product >> np.int32(31)) & low)) >> np.int32(bits))
+    return shift_right(np.int32(product + np.int32(shift_right(product, np.int32(31)) & low)), np.int32(bits))
 
 
 @numba.njit
@@ -56,20 +58,30 @@ def arrivals(source, where, amount, count):  # type: ignore[no-untyped-def]
     return np.int64(largest) if whole and largest < 2**24 else np.int64(-1)
 
 
-@numba.njit(fastmath={"contract"})
+@numba.njit
 def _gather_dense(drive, dense, first, where, amount, count):  # type: ignore[no-untyped-def]
-    """Add ``amount`` times the rows ``first + where`` of ``dense`` to ``drive``, four in a pass so that the sums stay in registers."""
-    done = 0
-    while done + 4 <= count:
-        a, b, c, d = dense[first + where[done]], dense[first + where[done + 1]], dense[first + where[done + 2]], dense[first + where[done + 3]]
-        p, q, r, s = amount[done], amount[done + 1], amount[done + 2], amount[done + 3]
-        for k in range(len(drive)):
-            drive[k] += (p * a[k] + q * b[k]) + (r * c[k] + s * d[k])
-        done += 4
-    for e in range(done, count):
-        row, p = dense[first + where[e]], amount[e]
-        for k in range(len(drive)):
-            drive[k] += p * row[k]
+    """Add ``amount`` times the rows ``first + where`` of ``dense`` to ``drive``."""
+    n, k = len(drive), 0
+    while k + 4 * WIDTH <= n:
+        p, q, r, u = load(drive, k), load(drive, k + WIDTH), load(drive, k + 2 * WIDTH), load(drive, k + 3 * WIDTH)
+        for e in range(count):
+            row, a = dense[first + where[e]], splat(amount[e])
+            p, q = add_product(p, a, load(row, k)), add_product(q, a, load(row, k + WIDTH))
+            r, u = add_product(r, a, load(row, k + 2 * WIDTH)), add_product(u, a, load(row, k + 3 * WIDTH))
+        store(drive, k, p)
+        store(drive, k + WIDTH, q)
+        store(drive, k + 2 * WIDTH, r)
+        store(drive, k + 3 * WIDTH, u)
+        k += 4 * WIDTH
+    while k + WIDTH <= n:
+        p = load(drive, k)
+        for e in range(count):
+            p = add_product(p, splat(amount[e]), load(dense[first + where[e]], k))
+        store(drive, k, p)
+        k += WIDTH
+    for e in range(count if k < n else 0):
+        for j in range(k, n):
+            drive[j] += amount[e] * dense[first + where[e], j]
 
 
 @numba.njit
@@ -81,24 +93,34 @@ def _gather_blocks(drive, intra, fired, n_fired):  # type: ignore[no-untyped-def
             drive[m * size + k] += intra[m, j, k]
 
 
-@numba.njit(fastmath={"contract"})
-def gather_distances(total, link, shifted, deltas, margin):  # type: ignore[no-untyped-def]
-    """``total[k] += sum over d of link[d, k] * shifted[margin + k + deltas[d]]``, four distances in a pass.
+@numba.njit
+def _gather_distances(drive, link, sent, deltas, margin):  # type: ignore[no-untyped-def]
+    """``drive[k] += sum over d of link[d, k] * sent[margin + k + deltas[d]]``.
 
-    Sixteen neurons an instruction beat one fired neuron at a time down to a rate of a few percent.
+    Sixteen neurons at a time beat one fired neuron at a time down to a rate of a few percent.
     """
-    n, done = len(total), 0
-    while done + 4 <= len(deltas):
-        a, b, c, d = link[done], link[done + 1], link[done + 2], link[done + 3]
-        p, q = shifted[margin + deltas[done] :], shifted[margin + deltas[done + 1] :]
-        r, s = shifted[margin + deltas[done + 2] :], shifted[margin + deltas[done + 3] :]
-        for k in range(n):
-            total[k] += (a[k] * p[k] + b[k] * q[k]) + (c[k] * r[k] + d[k] * s[k])
-        done += 4
-    for e in range(done, len(deltas)):
-        a, p = link[e], shifted[margin + deltas[e] :]
-        for k in range(n):
-            total[k] += a[k] * p[k]
+    n, k = len(drive), 0
+    while k + 4 * WIDTH <= n:  # four sums at a time, for each waits for its last product
+        p, q, r, u = load(drive, k), load(drive, k + WIDTH), load(drive, k + 2 * WIDTH), load(drive, k + 3 * WIDTH)
+        for d in range(len(deltas)):
+            row, at = link[d], margin + deltas[d] + k
+            p, q = add_product(p, load(row, k), load(sent, at)), add_product(q, load(row, k + WIDTH), load(sent, at + WIDTH))
+            r = add_product(r, load(row, k + 2 * WIDTH), load(sent, at + 2 * WIDTH))
+            u = add_product(u, load(row, k + 3 * WIDTH), load(sent, at + 3 * WIDTH))
+        store(drive, k, p)
+        store(drive, k + WIDTH, q)
+        store(drive, k + 2 * WIDTH, r)
+        store(drive, k + 3 * WIDTH, u)
+        k += 4 * WIDTH
+    while k + WIDTH <= n:
+        total = load(drive, k)
+        for d in range(len(deltas)):
+            total = add_product(total, load(link[d], k), load(sent, margin + deltas[d] + k))
+        store(drive, k, total)
+        k += WIDTH
+    for d in range(len(deltas)):
+        for j in range(k, n):
+            drive[j] += link[d, j] * sent[margin + deltas[d] + j]
 
 
 @numba.njit
@@ -206,8 +228,8 @@ def _advance_narrow(i, v, exact, wait, drive, current_decay, membrane_decay, bia
         new_i = min(i_hi, max(i_lo, sum_i))
         sum_v = np.int32(np.int32(_truncate_narrow(np.int32(v[k] * membrane_decay[k]), decay_bits) + bias[k]) + new_i)
         u = min(v_hi, max(v_lo, sum_v))
-        i_saturated += sum_i != new_i
-        v_saturated += sum_v != u
+        i_saturated = np.int32(i_saturated + np.int32(sum_i != new_i))
+        v_saturated = np.int32(v_saturated + np.int32(sum_v != u))
         fires = u >= threshold[k]
         one[k] = new_i
         membrane[k] = u
@@ -259,9 +281,7 @@ def _part(part, parts, source, lag, delays, dense, intra, lateral, deltas, axon_
                     if then >= 0:
                         _gather_dense(drive[0], dense, d * n_sources, where[then], amount[then], count[then])
             if t > 0 and len(deltas):
-                for k in range(n):
-                    sent[margin + k] = spikes[t - 1, b, k]
-                gather_distances(drive[0], arriving, sent, backward, margin)
+                _gather_distances(drive[0], arriving, sent, backward, margin)
             _gather_blocks(drive[0], intra, fired, n_fired if len(intra) else 0)
             if n_axons:
                 if t >= lag:
@@ -276,6 +296,8 @@ def _part(part, parts, source, lag, delays, dense, intra, lateral, deltas, axon_
             )  # fmt: skip
             i_saturated += i_more
             v_saturated += v_more
+            for k in range(n if len(deltas) else 0):  # here, and not where it is read: a processor waits for what was written just before
+                sent[margin + k] = spikes[t, b, k]
             drive[:] = 0
             if listed:
                 n_fired = 0

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import nn
 
-from .ops import check_reach, layer_op
+from .ops import layer_op
 from .plain import plain_layer
 from .surrogate import FastSigmoid, Surrogate
+from .vectors import WIDTH
 
 __all__ = ["LayerConstants", "scml_layer"]
 
-NARROW = 32  # neurons of a layer, such as a readout, whose drive comes from a matrix product
 MOST_DISTANCES = 48  # a motif whose links span more distances is kept as a block
 
 
@@ -152,12 +153,14 @@ def scml_layer(
         padded = torch.cat([intra.flatten(), intra.new_zeros(1)])
         lateral = torch.cat([padded.index_select(0, c.place.flatten()).view(c.place.shape), lateral])
         intra = intra.new_zeros(0, 1, 1)
-    if c.lag and len(c.delays) == 1 and n <= NARROW and len(dense):
-        check_reach(dense, c.name)
-        source, dense = source @ dense, torch.eye(n)  # so few columns fill no vector: one product over all timesteps costs less
+    fixed, idle = c.fixed, -n % WIDTH if not (len(intra) or len(lateral)) else 0
+    if idle:  # a readout: neurons that do nothing fill its last vector
+        dense, neuron, fixed, lateral = (nn.functional.pad(x, (0, idle)) for x in (dense, neuron, fixed, lateral))
     weight = source.new_zeros(0)
     spikes, after, _, _, _, counts = layer_op(
-        source, dense, intra, lateral, weight, neuron, c.fixed, c.wiring, c.lag, [c.membrane_bits, c.current_bits, c.decay_bits],
+        source, dense, intra, lateral, weight, neuron, fixed, c.wiring, c.lag, [c.membrane_bits, c.current_bits, c.decay_bits],
         c.surrogate.code, c.surrogate.scale, c.through_reset, emit, decays, c.name,
     )  # fmt: skip
+    if idle:
+        spikes, after = spikes[..., :n], after[..., :n]
     return spikes, after, counts[:, :2].sum(0)

@@ -12,8 +12,9 @@ import torch
 from ..edge.errors import NetworkError
 from .kernels import NEVER, layer_forward
 from .kernels_backward import layer_backward
+from .vectors import TILE_COLUMNS
 
-__all__ = ["LayerResult", "check_reach", "layer_op"]
+__all__ = ["LayerResult", "layer_op"]
 
 PARTS = 8  # partial sums of weight gradients: fixed, so that results do not depend on the number of threads
 EXACT = 1 << 24  # integers up to it are exact in float32
@@ -82,32 +83,18 @@ def _backward_op(
     status: torch.Tensor, lag: int, bits: list[int], surrogate: int, scale: float, through_reset: bool, by_source: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     """Gradients by source, dense, intra, lateral, weight and neuron; see ``kernels_backward.layer_backward``."""
-    t, b, n = membrane.shape
-    sources = source.shape[2]
-    by_dense = by_source and len(dense) > 0
-    g_drive = torch.empty((t, b, n) if by_dense else (0, 0, 0))
-    replaced = by_dense and len(wiring[0]) == 1 and not len(wiring[3])  # the product is all there is: nothing to add to
-    g_source = (torch.empty if replaced else torch.zeros)(source.shape if by_source else (0, 0, 0))
+    g_source, back = torch.empty(source.shape if by_source else (0, 0, 0)), dense.new_zeros(0, 0, 0)
+    if by_source and len(dense):
+        blocks = dense.detach().unflatten(0, (len(wiring[0]), source.shape[2])).transpose(1, 2)
+        back = torch.nn.functional.pad(blocks, (0, -source.shape[2] % TILE_COLUMNS)).contiguous()
     sums = [torch.zeros(PARTS, *x.shape) for x in (dense, intra, lateral, weight, neuron)]
     links = [x.detach().contiguous().numpy() for x in (source, dense, intra, lateral, weight)]
     delays, deltas, *axons = (x.numpy() for x in wiring)
     layer_backward(
         g_spikes.contiguous().numpy(), g_after.contiguous().numpy(), links[0], lag, delays, *links[1:4], deltas, *axons, links[4],
         neuron.detach().to(torch.int64).numpy(), fixed.numpy(), tuple(bits), membrane.numpy(), current.numpy(), status.numpy(), (surrogate, scale),
-        through_reset, by_source, PARTS, g_drive.numpy(), g_source.numpy(), *(x.numpy() for x in sums),
+        through_reset, by_source, back.numpy(), PARTS, g_source.numpy(), *(x.numpy() for x in sums),
     )  # fmt: skip
-    if by_dense:
-        for d, delay in enumerate(delays.tolist()):
-            late = lag + delay
-            if late < t:
-                block = dense.detach()[d * sources : (d + 1) * sources]
-                place = g_source[: t - late].view(-1, sources)
-                if replaced:
-                    torch.mm(g_drive[late:].view(-1, n), block.T, out=place)
-                else:
-                    place.addmm_(g_drive[late:].view(-1, n), block.T)
-            if replaced:
-                g_source[max(0, t - late) :] = 0
     g_dense, g_intra, g_lateral, g_weight, g_neuron = (x.sum(0) for x in sums)
     g_neuron[3:] /= 1 << bits[2]
     return g_source, g_dense, g_intra, g_lateral, g_weight, g_neuron
@@ -205,14 +192,6 @@ def _check_exact(largest: int, least: int, links: list[torch.Tensor], wiring: Wi
         sums = np.bincount(place, np.abs(weight.numpy()) * np.where(np.arange(len(target)) < outer, largest, 1), int(place.max()) + 1)
         bound += float(sums.max())
     _refuse(bound, name)
-
-
-def check_reach(dense: torch.Tensor, name: str) -> None:
-    """Refuse weights of spikes whose float32 product might not be exact in any order of summation."""
-    whole = dense.detach()
-    if not torch.equal(whole, whole.round()):
-        raise NetworkError(f"weights of {name} must be integers: round them before the product (train/quantize.py)")
-    _refuse(float(whole.abs().sum(0).max()), name)
 
 
 def _refuse(bound: float, name: str) -> None:

@@ -15,7 +15,7 @@ from networks import Seeded, pick, random_network, random_payloads, sometimes  #
 from ormia.edge.errors import NetworkError  # noqa: E402
 from ormia.edge.network import Network  # noqa: E402
 from ormia.train.fused import FusedNetwork  # noqa: E402
-from ormia.train.layer import scml_layer  # noqa: E402
+from ormia.train.layer import LayerConstants, scml_layer  # noqa: E402
 from ormia.train.model import LayerConfig, ModelConfig, SCMLModel  # noqa: E402
 from ormia.train.plain import PlainNetwork, plain_layer  # noqa: E402
 from ormia.train.surrogate import SURROGATES  # noqa: E402
@@ -100,12 +100,12 @@ def test_the_kernel_gives_the_same_bits_for_any_number_of_threads() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
-def _layer_arguments() -> tuple:
+def _layer_arguments(neurons: int = 12, motif: int = 4, inputs: int = 6, refractory: int = 1) -> tuple:
     """A layer of two delays, trained decays, and its arguments."""
     torch.manual_seed(0)
-    layers = (LayerConfig(neurons=12, motif=4, reach=1, delays=(0, 3), train_decays=True, tau_current=2.0),)
-    model = SCMLModel(ModelConfig(layers=layers, refractory=1), 6, 3, 3)
-    source = torch.from_numpy(((np.random.default_rng(0).random((9, 5, 6)) < 0.4) * 2).astype(np.float32))
+    layers = (LayerConfig(neurons=neurons, motif=motif, reach=1, delays=(0, 3), train_decays=True, tau_current=2.0),)
+    model = SCMLModel(ModelConfig(layers=layers, refractory=refractory), inputs, 3, 3)
+    source = torch.from_numpy(((np.random.default_rng(0).random((9, 5, inputs)) < 0.4) * 2).astype(np.float32))
     dense = model.weight_integers(model.feed_forward[0], 0) * 2.0 ** int(model.shifts[0])
     intra, lateral = (w * 2.0 ** int(model.shifts[1]) for w in model.recurrent_integers(0))
     neuron = [model.threshold_integers(0), *model.decay_integers(0)]
@@ -115,13 +115,31 @@ def _layer_arguments() -> tuple:
 @pytest.mark.parametrize("changes", [{}, {"lag": 1}, {"through_reset": True, "subtract": np.zeros(12, bool)}, {"firing": np.arange(12) < 8}], ids=str)
 def test_the_path_of_other_devices_is_the_same_layer(changes: dict) -> None:
     constants, arguments = _layer_arguments()
-    constants = dataclasses.replace(constants, **changes)
+    _check_layer(dataclasses.replace(constants, **changes), arguments)
+
+
+@pytest.mark.parametrize("inputs", [6, 70])
+@pytest.mark.parametrize("neurons", [16, 40, 64, 72, 144])
+def test_a_layer_of_any_width_is_the_same_layer(neurons: int, inputs: int) -> None:
+    """Widths that fill no vector, one, four and some more; the same of what it listens to."""
+    _check_layer(*_layer_arguments(neurons, 8, inputs, refractory=neurons // 8 % 2))
+
+
+@pytest.mark.parametrize("neurons", [5, 20, 48])
+def test_a_layer_without_links_is_the_same_layer(neurons: int) -> None:
+    constants, (source, dense, _, _, *neuron) = _layer_arguments(neurons, neurons)
+    constants = dataclasses.replace(constants, links=np.zeros((0, 0), bool), deltas=np.zeros(0, np.int64), lag=1)
+    _check_layer(constants, [source, dense, torch.zeros(0, 1, 1, requires_grad=True), torch.zeros(0, neurons, requires_grad=True), *neuron])
+
+
+def _check_layer(constants: LayerConstants, arguments: list[torch.Tensor]) -> None:
+    """A layer of the kernels has the bits of ``plain_layer`` and its gradients."""
     source, dense, intra, lateral, threshold, membrane_decay, current_decay = arguments
-    intra = intra * torch.from_numpy(constants.links)  # absent links are no parameters
+    if len(intra):
+        intra = intra * torch.from_numpy(constants.links)  # absent links are no parameters
     found = scml_layer(source, dense, intra, lateral, threshold, constants, membrane_decay=membrane_decay, current_decay=current_decay)
-    bias = torch.zeros(12)
-    neuron = torch.stack([threshold, threshold, bias, membrane_decay, current_decay])
-    expected = plain_layer(source, dense, intra, lateral, neuron, constants, "firing" in changes)
+    neuron = torch.stack([threshold, threshold, torch.zeros_like(threshold), membrane_decay, current_decay])
+    expected = plain_layer(source, dense, intra, lateral, neuron, constants, not constants.firing.all())
     assert found[0].sum() > 20
     mix = torch.randn(found[0].shape, generator=torch.Generator().manual_seed(0))
     losses = []
@@ -129,8 +147,9 @@ def test_the_path_of_other_devices_is_the_same_layer(changes: dict) -> None:
         losses.append((spikes * mix).sum() + (after * 1e-3 * mix if after.numel() else after).sum())
     assert torch.equal(found[0], expected[0])
     assert torch.equal(found[1].flatten(), expected[1].flatten())
-    for a, b in zip(*(torch.autograd.grad(loss, arguments, retain_graph=True) for loss in losses), strict=True):
-        torch.testing.assert_close(b, a, rtol=0, atol=TOLERANCE * max(1e-3, float(a.abs().max())))
+    for a, b in zip(*(torch.autograd.grad(loss, arguments, retain_graph=True, allow_unused=True) for loss in losses), strict=True):
+        if a is not None and a.numel():
+            torch.testing.assert_close(b, a, rtol=0, atol=TOLERANCE * max(1e-3, float(a.abs().max())))
 
 
 def test_the_operator_keeps_the_rules_of_torch_library() -> None:
