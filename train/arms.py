@@ -35,6 +35,8 @@ from .teacher import Teacher, TeacherConfig, fit_teacher
 
 __all__ = ["Arm", "Run", "parse_arm"]
 
+LONGEST_NAME = 255  # bytes of a file name on common file systems
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -282,4 +284,6 @@ def _without_rounding(name: str) -> str:
 
 
 def _file_name(arm: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in arm)
+    """The arm's name as one of a folder; of a name too long for one, its beginning and a digest of all of it."""
+    name = "".join(c if c.isalnum() or c in "-_.=" else "_" for c in arm)
+    return name if len(name.encode()) <= LONGEST_NAME else f"{name[:60]}-{hashlib.sha256(arm.encode()).hexdigest()[:12]}"

@@ -146,6 +146,16 @@ def test_the_narrowest_and_the_widest_membrane_export(corpus: Corpus, recipe: st
     assert read_network(run.path / "net.ormia").formats.membrane_bits == bits
 
 
+def test_an_arm_with_a_long_text_has_a_folder_of_its_own(corpus: Corpus, recipe: str, tmp_path: Path):
+    folders = set()
+    for epochs in (1, 2):
+        arm = parse_arm(f"{recipe}:" + "seed=1;" * 60 + f"epochs={epochs}", recipe)
+        folder = Run(arm, 0, corpus, tmp_path / "work", "seed0").path
+        folder.mkdir(parents=True)
+        folders.add(folder)
+    assert len(folders) == 2
+
+
 def test_rounding_after_training_keeps_the_network_and_narrows_its_weights(corpus: Corpus, recipe: str, tmp_path: Path):
     ledger = TestLedger(tmp_path / "reads.jsonl")
     run = Run(parse_arm(f"{recipe}:round=3", recipe), 0, corpus, tmp_path, "seed0")
