@@ -12,7 +12,7 @@ demo: install refresh  ## speech to bit-exact hardware, report in runs/demo/repo
 	$(BIN)/ormia demo
 
 test: install-test refresh lint types  ## the whole suite, under 15 minutes on 2 cores
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
 
 lint:
 	$(BIN)/ruff check .
