@@ -16,6 +16,17 @@ settings.register_profile("deep", settings.get_profile("default"), derandomize=F
 settings.load_profile("default")
 
 
+@pytest.fixture(autouse=True)
+def _as_loud_as_before():
+    """A command that a test runs in this process with -q or -v changes nothing for the tests after it."""
+    from ormia.edge.console import log, stderr
+
+    quiet, level, handlers, propagate = stderr.quiet, log.level, list(log.handlers), log.propagate
+    yield
+    stderr.quiet, log.handlers[:], log.propagate = quiet, handlers, propagate
+    log.setLevel(level)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ormia")
     group.addoption("--network", help="run the backend tests on this network of the fixed set only: a number, lively or limits (printed by a failure)")
