@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from .vectors import WIDTH, add_product, load, shift_right, splat, store
+from .vectors import FOUR, WIDTH, add_product, load, load_four, shift_right, splat, store, store_four
 
 __all__ = ["AT_HIGH", "AT_LOW", "HELD", "NEVER", "SPIKE", "arrivals", "layer_forward"]
 
@@ -62,17 +62,14 @@ def arrivals(source, where, amount, count):  # type: ignore[no-untyped-def]
 def _gather_dense(drive, dense, first, where, amount, count):  # type: ignore[no-untyped-def]
     """Add ``amount`` times the rows ``first + where`` of ``dense`` to ``drive``."""
     n, k = len(drive), 0
-    while k + 4 * WIDTH <= n:
-        p, q, r, u = load(drive, k), load(drive, k + WIDTH), load(drive, k + 2 * WIDTH), load(drive, k + 3 * WIDTH)
+    while k + FOUR <= n:
+        p, q, r, u = load_four(drive, k)
         for e in range(count):
             row, a = dense[first + where[e]], splat(amount[e])
             p, q = add_product(p, a, load(row, k)), add_product(q, a, load(row, k + WIDTH))
             r, u = add_product(r, a, load(row, k + 2 * WIDTH)), add_product(u, a, load(row, k + 3 * WIDTH))
-        store(drive, k, p)
-        store(drive, k + WIDTH, q)
-        store(drive, k + 2 * WIDTH, r)
-        store(drive, k + 3 * WIDTH, u)
-        k += 4 * WIDTH
+        store_four(drive, k, p, q, r, u)
+        k += FOUR
     while k + WIDTH <= n:
         p = load(drive, k)
         for e in range(count):
@@ -100,18 +97,15 @@ def _gather_distances(drive, link, sent, deltas, margin):  # type: ignore[no-unt
     Sixteen neurons at a time beat one fired neuron at a time down to a rate of a few percent.
     """
     n, k = len(drive), 0
-    while k + 4 * WIDTH <= n:  # four sums at a time, for each waits for its last product
-        p, q, r, u = load(drive, k), load(drive, k + WIDTH), load(drive, k + 2 * WIDTH), load(drive, k + 3 * WIDTH)
+    while k + FOUR <= n:
+        p, q, r, u = load_four(drive, k)
         for d in range(len(deltas)):
             row, at = link[d], margin + deltas[d] + k
             p, q = add_product(p, load(row, k), load(sent, at)), add_product(q, load(row, k + WIDTH), load(sent, at + WIDTH))
             r = add_product(r, load(row, k + 2 * WIDTH), load(sent, at + 2 * WIDTH))
             u = add_product(u, load(row, k + 3 * WIDTH), load(sent, at + 3 * WIDTH))
-        store(drive, k, p)
-        store(drive, k + WIDTH, q)
-        store(drive, k + 2 * WIDTH, r)
-        store(drive, k + 3 * WIDTH, u)
-        k += 4 * WIDTH
+        store_four(drive, k, p, q, r, u)
+        k += FOUR
     while k + WIDTH <= n:
         total = load(drive, k)
         for d in range(len(deltas)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from .kernels import AT_HIGH, AT_LOW, HELD, SPIKE, arrivals
 from .surrogate import surrogate_slope
-from .vectors import TILE_COLUMNS, TILE_ROWS, WIDTH, add_product, load, multiply_tile, splat, store
+from .vectors import FOUR, TILE_COLUMNS, TILE_ROWS, WIDTH, add_product, load, load_four, multiply_tile, splat, store, store_four
 
 __all__ = ["layer_backward"]
 
@@ -56,9 +56,9 @@ def _through_blocks(gs, gd, now, back, by_intra):  # type: ignore[no-untyped-def
 def _through_distances(gs, later, place, fired, lateral, deltas, by_lateral):  # type: ignore[no-untyped-def]
     """As ``_through_blocks`` for links of one distance; ``later[place]`` is the drive gradient of neuron 0, between zeros for targets that are outside."""
     n, k = len(gs), 0
-    while k + 4 * WIDTH <= n:  # four sums at a time, for each waits for its last product
-        p, q, r, u = load(gs, k), load(gs, k + WIDTH), load(gs, k + 2 * WIDTH), load(gs, k + 3 * WIDTH)
-        e, f, g, h = load(fired, k), load(fired, k + WIDTH), load(fired, k + 2 * WIDTH), load(fired, k + 3 * WIDTH)
+    while k + FOUR <= n:
+        p, q, r, u = load_four(gs, k)
+        e, f, g, h = load_four(fired, k)
         for d in range(len(deltas)):
             link, by, at = lateral[d], by_lateral[d], place + deltas[d] + k
             arrived = load(later, at)
@@ -73,11 +73,8 @@ def _through_distances(gs, later, place, fired, lateral, deltas, by_lateral):  #
             arrived = load(later, at + 3 * WIDTH)
             u = add_product(u, load(link, k + 3 * WIDTH), arrived)
             store(by, k + 3 * WIDTH, add_product(load(by, k + 3 * WIDTH), h, arrived))
-        store(gs, k, p)
-        store(gs, k + WIDTH, q)
-        store(gs, k + 2 * WIDTH, r)
-        store(gs, k + 3 * WIDTH, u)
-        k += 4 * WIDTH
+        store_four(gs, k, p, q, r, u)
+        k += FOUR
     while k + WIDTH <= n:
         total, spikes = load(gs, k), load(fired, k)
         for d in range(len(deltas)):
@@ -155,23 +152,20 @@ def _by_dense(gd, margin, stride, delays, lag, where, amount, count, by_dense, t
             s = where[t, e]
             times[s, lengths[s]], amounts[s, lengths[s]] = t, amount[t, e]
             lengths[s] += 1
-    for first in range(0, n, TILE_COLUMNS):  # their gradients stay in the first-level cache over all sources
+    for first in range(0, n, FOUR):  # their gradients stay in the first-level cache over all sources
         for d in range(len(delays)):
             late = lag + delays[d]
             for s in range(n_sources):
                 at, by, length, row = times[s], amounts[s], lengths[s], by_dense[d * n_sources + s]
                 while length > 0 and at[length - 1] + late >= n_steps:  # lost after the last timestep (A8)
                     length -= 1
-                if length and first + TILE_COLUMNS <= n:
-                    p, q, r, u = load(row, first), load(row, first + WIDTH), load(row, first + 2 * WIDTH), load(row, first + 3 * WIDTH)
+                if length and first + FOUR <= n:
+                    p, q, r, u = load_four(row, first)
                     for e in range(length):
                         place, a = (at[e] + late) * stride + margin + first, splat(by[e])
                         p, q = add_product(p, a, load(gd, place)), add_product(q, a, load(gd, place + WIDTH))
                         r, u = add_product(r, a, load(gd, place + 2 * WIDTH)), add_product(u, a, load(gd, place + 3 * WIDTH))
-                    store(row, first, p)
-                    store(row, first + WIDTH, q)
-                    store(row, first + 2 * WIDTH, r)
-                    store(row, first + 3 * WIDTH, u)
+                    store_four(row, first, p, q, r, u)
                 elif length:
                     for k in range(first, n - WIDTH + 1, WIDTH):
                         p = load(row, k)

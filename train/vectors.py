@@ -7,12 +7,14 @@ A vector is a value of LLVM; a processor without registers of 512 bits gets two 
 from __future__ import annotations
 
 from llvmlite import ir
+from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
-__all__ = ["TILE_COLUMNS", "TILE_ROWS", "WIDTH", "add_product", "load", "multiply_tile", "shift_right", "splat", "store"]
+__all__ = ["FOUR", "TILE_COLUMNS", "TILE_ROWS", "WIDTH", "add_product", "load", "load_four", "multiply_tile", "shift_right", "splat", "store", "store_four"]
 
 WIDTH = 16
+FOUR = 4 * WIDTH  # of ``load_four``
 TILE_ROWS, TILE_COLUMNS = 6, 64  # of ``multiply_tile``: 24 sums and what they are made of fill 32 registers of 512 bits
 _VALUE = ir.VectorType(ir.FloatType(), WIDTH)
 _ZEROS = ir.Constant(_VALUE, [0.0] * WIDTH)
@@ -78,6 +80,21 @@ def store(typing, row, index, value):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return (types.void(row, types.intp, _vector), generate) if _is_row(row) else None
+
+
+@njit
+def load_four(row, index):  # type: ignore[no-untyped-def]
+    """Four vectors one after the other: a sum waits for its last product, and meanwhile three others go on."""
+    return load(row, index), load(row, index + WIDTH), load(row, index + 2 * WIDTH), load(row, index + 3 * WIDTH)
+
+
+@njit
+def store_four(row, index, p, q, r, u):  # type: ignore[no-untyped-def]
+    """What ``load_four`` reads, written."""
+    store(row, index, p)
+    store(row, index + WIDTH, q)
+    store(row, index + 2 * WIDTH, r)
+    store(row, index + 3 * WIDTH, u)
 
 
 @intrinsic
